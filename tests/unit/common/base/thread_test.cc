@@ -1,0 +1,54 @@
+#include "common/base/thread.h"
+
+#include <pthread.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "gtest/gtest.h"
+
+namespace holdfast {
+namespace {
+
+TEST(ThreadTest, DestructionWaitsForTheFunction) {
+  bool has_run = false;
+  {
+    Thread thread("worker", [&] { has_run = true; });
+  }
+  EXPECT_TRUE(has_run);
+}
+
+TEST(ThreadTest, HasItsNameCutToWhatTheSystemKeeps) {
+  std::string name;
+  Thread("a-name-that-is-too-long", [&] {
+    char buffer[32];
+    pthread_getname_np(pthread_self(), buffer, sizeof(buffer));
+    name = buffer;
+  }).Join();
+  EXPECT_EQ(name, "a-name-that-is-");
+}
+
+TEST(ThreadTest, AssignmentJoinsWhatRanBefore) {
+  auto first = std::make_shared<int>(0);
+  auto second = std::make_shared<int>(0);
+  Thread thread("first", [first] { ++*first; });
+  thread = Thread("second", [second] { ++*second; });
+  EXPECT_EQ(*first, 1);
+  EXPECT_EQ(first.use_count(), 1);  // what the function held is gone
+  thread.Join();
+  EXPECT_EQ(*second, 1);
+}
+
+TEST(ThreadTest, EmptyAndMovedFromHaveNothingToJoin) {
+  Thread empty;
+  empty.Join();
+  Thread thread("worker", [] {});
+  Thread moved = std::move(thread);
+  thread.Join();  // NOLINT(bugprone-use-after-move)
+  moved.Join();
+  moved.Join();
+}
+
+}  // namespace
+}  // namespace holdfast
