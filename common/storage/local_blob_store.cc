@@ -1,0 +1,314 @@
+#include "common/storage/local_blob_store.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "common/base/status_macros.h"
+#include "common/io/durable_file.h"
+#include "common/io/fd.h"
+#include "common/io/files.h"
+#include "common/io/path.h"
+#include "common/storage/open_blob_store.h"
+
+namespace holdfast {
+
+namespace {
+
+constexpr mode_t kFileMode = 0600;
+constexpr mode_t kFolderMode = 0700;
+constexpr size_t kReadSizeBytes = size_t{256} << 10;
+constexpr size_t kDurableFoldersMax = 10'000;
+
+absl::Status NoBlobError(absl::string_view name) {
+  return absl::NotFoundError(absl::StrCat("no blob ", name));
+}
+
+absl::Status NotABlobError(absl::string_view path) {
+  return absl::FailedPreconditionError(
+      absl::StrCat(path, " is neither a regular file nor a folder: something else put it there"));
+}
+
+// The folder that a blob lies in; empty for the top.
+absl::string_view FolderOfBlob(absl::string_view name) {
+  const size_t slash = name.rfind('/');
+  return slash == absl::string_view::npos ? absl::string_view() : name.substr(0, slash);
+}
+
+// "a", "a/b", "a/b/c" of "a/b/c".
+std::vector<absl::string_view> FoldersDownTo(absl::string_view folder) {
+  std::vector<absl::string_view> folders;
+  if (folder.empty()) return folders;
+  for (size_t slash = folder.find('/'); slash != absl::string_view::npos;
+       slash = folder.find('/', slash + 1)) {
+    folders.push_back(folder.substr(0, slash));
+  }
+  folders.push_back(folder);
+  return folders;
+}
+
+// Yields a range of a file.
+class FileSource : public ByteSource {
+ public:
+  FileSource(UniqueFd file, std::string path, uint64_t begin, uint64_t end)
+      : file_(std::move(file)), path_(std::move(path)), begin_(begin), next_(begin), end_(end) {}
+
+  absl::StatusOr<absl::Span<const uint8_t>> Next() override {
+    const size_t wanted = static_cast<size_t>(std::min<uint64_t>(kReadSizeBytes, end_ - next_));
+    if (wanted == 0) return absl::Span<const uint8_t>();
+    buffer_.resize(std::min<uint64_t>(kReadSizeBytes, end_ - begin_));
+    HOLDFAST_ASSIGN_OR_RETURN(
+        const size_t got,
+        PReadFull(file_.get(), absl::MakeSpan(buffer_.data(), wanted), static_cast<int64_t>(next_)),
+        absl::StrCat("read ", path_));
+    if (got < wanted) {
+      return absl::DataLossError(absl::StrCat(path_, " became shorter while it was read"));
+    }
+    next_ += got;
+    return absl::MakeConstSpan(buffer_.data(), got);
+  }
+
+  absl::Status Rewind() override {
+    next_ = begin_;
+    return absl::OkStatus();
+  }
+
+ private:
+  const UniqueFd file_;
+  const std::string path_;
+  const uint64_t begin_;
+  uint64_t next_;
+  const uint64_t end_;
+  std::vector<uint8_t> buffer_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<LocalBlobStore>> LocalBlobStore::Open(const std::string& directory) {
+  if (directory.empty() || directory.front() != '/') {
+    return absl::InvalidArgumentError(absl::StrCat("\"", directory, "\" is no absolute path"));
+  }
+  struct stat info;
+  if (stat(directory.c_str(), &info) != 0) {
+    const absl::Status status = StatusFromErrno(errno, directory);
+    if (!absl::IsNotFound(status)) return status;
+    return absl::NotFoundError(absl::StrCat(directory,
+                                            " does not exist: mount the share that belongs "
+                                            "there, or make the directory"));
+  }
+  if (!S_ISDIR(info.st_mode)) {
+    return absl::FailedPreconditionError(absl::StrCat(directory, " is not a directory"));
+  }
+  return std::unique_ptr<LocalBlobStore>(new LocalBlobStore(directory, info.st_dev));
+}
+
+std::string LocalBlobStore::PathOf(absl::string_view name) const {
+  return name.empty() ? root_ : JoinPath(root_, name);
+}
+
+absl::Status LocalBlobStore::CheckRoot() const {
+  struct stat info;
+  if (stat(root_.c_str(), &info) != 0) {
+    if (errno != ENOENT && errno != ENOTDIR) return StatusFromErrno(errno, root_);
+    return absl::UnavailableError(
+        absl::StrCat(root_, " is gone: the share that belongs there seems not to be mounted"));
+  }
+  if (info.st_dev != device_) {
+    return absl::UnavailableError(absl::StrCat(root_,
+                                               " is no longer what was opened: the share there "
+                                               "was unmounted, or mounted anew"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LocalBlobStore::CheckFolder(absl::string_view folder) const {
+  HOLDFAST_RETURN_IF_ERROR(CheckRoot());
+  for (const absl::string_view each : FoldersDownTo(folder)) {
+    const std::string path = PathOf(each);
+    const absl::StatusOr<FileInfo> info = GetFileInfo(path);
+    if (absl::IsNotFound(info.status())) {
+      // The share may have gone since it was looked at.
+      HOLDFAST_RETURN_IF_ERROR(CheckRoot());
+      return info.status();
+    }
+    HOLDFAST_RETURN_IF_ERROR(info.status());
+    if (info->type == FileType::kRegular) {
+      return absl::NotFoundError(absl::StrCat(path, " is a file, not a folder"));
+    }
+    if (info->type != FileType::kDirectory) return NotABlobError(path);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<BlobInfo> LocalBlobStore::Stat(absl::string_view name) {
+  HOLDFAST_RETURN_IF_ERROR(CheckBlobName(name));
+  if (absl::Status status = CheckFolder(FolderOfBlob(name)); !status.ok()) {
+    return absl::IsNotFound(status) ? NoBlobError(name) : status;
+  }
+  const std::string path = PathOf(name);
+  const absl::StatusOr<FileInfo> info = GetFileInfo(path);
+  if (absl::IsNotFound(info.status())) {
+    HOLDFAST_RETURN_IF_ERROR(CheckRoot());
+    return NoBlobError(name);
+  }
+  HOLDFAST_RETURN_IF_ERROR(info.status());
+  if (info->type == FileType::kDirectory) return NoBlobError(name);
+  if (info->type != FileType::kRegular) return NotABlobError(path);
+  return BlobInfo{.name = std::string(name), .size_bytes = static_cast<uint64_t>(info->size_bytes)};
+}
+
+absl::StatusOr<std::unique_ptr<ByteSource>> LocalBlobStore::Get(absl::string_view name,
+                                                                uint64_t offset,
+                                                                uint64_t length_max) {
+  HOLDFAST_RETURN_IF_ERROR(Stat(name).status());
+  std::string path = PathOf(name);
+  absl::StatusOr<UniqueFd> file = OpenForReading(path);
+  if (absl::IsNotFound(file.status())) return NoBlobError(name);
+  HOLDFAST_RETURN_IF_ERROR(file.status());
+  struct stat info;
+  if (fstat(file->get(), &info) != 0) return StatusFromErrno(errno, path);
+  const auto size_bytes = static_cast<uint64_t>(info.st_size);
+  if (offset > size_bytes) {
+    return absl::OutOfRangeError(
+        absl::StrCat(name, " has ", size_bytes, " bytes: nothing begins at ", offset));
+  }
+  const uint64_t end = offset + std::min(length_max, size_bytes - offset);
+  return std::make_unique<FileSource>(*std::move(file), std::move(path), offset, end);
+}
+
+absl::Status LocalBlobStore::Put(absl::string_view name, ByteSource& source) {
+  const absl::StatusOr<BlobInfo> existing = Stat(name);
+  if (existing.ok()) return absl::AlreadyExistsError(absl::StrCat("there is a blob ", name));
+  if (!absl::IsNotFound(existing.status())) return existing.status();
+  const std::string path = PathOf(name);
+  if (GetFileInfo(path).ok()) {
+    return absl::FailedPreconditionError(absl::StrCat(path, " is a folder, not a blob"));
+  }
+  HOLDFAST_RETURN_IF_ERROR(MakeFolders(name));
+  constexpr DurableFile::Options kOptions = {.mode = kFileMode,
+                                             .existing = DurableFile::Existing::kKeep};
+  absl::StatusOr<std::unique_ptr<DurableFile>> file = DurableFile::Create(path, kOptions);
+  if (absl::IsNotFound(file.status())) {  // somebody removed a folder that had been there
+    ForgetFolders();
+    HOLDFAST_RETURN_IF_ERROR(MakeFolders(name));
+    file = DurableFile::Create(path, kOptions);
+    if (absl::IsNotFound(file.status())) {
+      return WithCode(file.status(), absl::StatusCode::kUnavailable);
+    }
+  }
+  HOLDFAST_RETURN_IF_ERROR(file.status());
+  for (;;) {
+    HOLDFAST_ASSIGN_OR_RETURN(const absl::Span<const uint8_t> piece, source.Next());
+    if (piece.empty()) break;
+    HOLDFAST_RETURN_IF_ERROR((*file)->Append(piece));
+  }
+  return (*file)->Commit();
+}
+
+absl::Status LocalBlobStore::MakeFolders(absl::string_view name) {
+  HOLDFAST_RETURN_IF_ERROR(CheckRoot());
+  for (const absl::string_view folder : FoldersDownTo(FolderOfBlob(name))) {
+    HOLDFAST_RETURN_IF_ERROR(MakeFolder(folder));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LocalBlobStore::MakeFolder(absl::string_view folder) {
+  {
+    MutexLock lock(&mutex_);
+    if (durable_folders_.contains(folder)) return absl::OkStatus();
+  }
+  const std::string path = PathOf(folder);
+  if (mkdir(path.c_str(), kFolderMode) != 0) {
+    const int error = errno;
+    const absl::StatusOr<FileInfo> info = GetFileInfo(path);
+    if (absl::IsNotFound(info.status())) {
+      HOLDFAST_RETURN_IF_ERROR(CheckRoot());
+      return StatusFromErrno(error, absl::StrCat("make ", path));
+    }
+    HOLDFAST_RETURN_IF_ERROR(info.status());
+    if (info->type != FileType::kDirectory) {
+      return absl::FailedPreconditionError(absl::StrCat(path, " is not a folder"));
+    }
+  }
+  // Also where it was there before: whoever made it may have ended just then.
+  HOLDFAST_RETURN_IF_ERROR(SyncDirectory(PathOf(FolderOfBlob(folder))));
+  MutexLock lock(&mutex_);
+  if (durable_folders_.size() >= kDurableFoldersMax) durable_folders_.clear();
+  durable_folders_.insert(std::string(folder));
+  return absl::OkStatus();
+}
+
+void LocalBlobStore::ForgetFolders() {
+  MutexLock lock(&mutex_);
+  durable_folders_.clear();
+}
+
+absl::Status LocalBlobStore::List(absl::string_view prefix,
+                                  const std::function<absl::Status(const BlobInfo&)>& visit) {
+  if (!prefix.empty()) HOLDFAST_RETURN_IF_ERROR(CheckBlobName(prefix));
+  if (absl::Status status = CheckFolder(prefix); !status.ok()) {
+    return absl::IsNotFound(status) ? absl::OkStatus() : status;
+  }
+  std::vector<std::string> folders_to_list = {std::string(prefix)};
+  while (!folders_to_list.empty()) {
+    const std::string folder = std::move(folders_to_list.back());
+    folders_to_list.pop_back();
+    const absl::StatusOr<std::vector<DirectoryEntry>> entries = ListDirectory(PathOf(folder));
+    if (absl::IsNotFound(entries.status())) continue;
+    HOLDFAST_RETURN_IF_ERROR(entries.status());
+    for (const DirectoryEntry& entry : *entries) {
+      std::string name = folder.empty() ? entry.name : absl::StrCat(folder, "/", entry.name);
+      if (!CheckBlobName(name).ok()) continue;
+      if (entry.type == FileType::kDirectory) {
+        folders_to_list.push_back(std::move(name));
+      } else if (entry.type == FileType::kRegular) {
+        const absl::StatusOr<int64_t> size_bytes = FileSizeBytes(PathOf(name));
+        if (absl::IsNotFound(size_bytes.status())) continue;
+        HOLDFAST_RETURN_IF_ERROR(size_bytes.status());
+        HOLDFAST_RETURN_IF_ERROR(
+            visit({.name = std::move(name), .size_bytes = static_cast<uint64_t>(*size_bytes)}));
+      }
+    }
+  }
+  // What was missing meanwhile may be missing because all is.
+  return CheckRoot();
+}
+
+absl::StatusOr<std::vector<std::string>> LocalBlobStore::ListFolders(absl::string_view prefix) {
+  if (!prefix.empty()) HOLDFAST_RETURN_IF_ERROR(CheckBlobName(prefix));
+  std::vector<std::string> folders;
+  if (absl::Status status = CheckFolder(prefix); !status.ok()) {
+    if (absl::IsNotFound(status)) return folders;
+    return status;
+  }
+  const absl::StatusOr<std::vector<DirectoryEntry>> entries = ListDirectory(PathOf(prefix));
+  HOLDFAST_RETURN_IF_ERROR(CheckRoot());
+  if (absl::IsNotFound(entries.status())) return folders;
+  HOLDFAST_RETURN_IF_ERROR(entries.status());
+  for (const DirectoryEntry& entry : *entries) {
+    if (entry.type == FileType::kDirectory && CheckBlobName(entry.name).ok()) {
+      folders.push_back(entry.name);
+    }
+  }
+  return folders;
+}
+
+absl::Status LocalBlobStore::Delete(absl::string_view name) {
+  HOLDFAST_RETURN_IF_ERROR(Stat(name).status());
+  const absl::Status status = RemoveFile(PathOf(name));
+  if (absl::IsNotFound(status)) return NoBlobError(name);
+  HOLDFAST_RETURN_IF_ERROR(status);
+  return SyncDirectory(PathOf(FolderOfBlob(name)));
+}
+
+std::string LocalBlobStore::Describe() const {
+  const absl::StatusOr<std::string> url = CanonicalBlobStoreUrl(root_);
+  return url.ok() ? *url : root_;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,83 @@
+#ifndef HOLDFAST_COMMON_STORAGE_LOCAL_BLOB_STORE_H_
+#define HOLDFAST_COMMON_STORAGE_LOCAL_BLOB_STORE_H_
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "common/base/mutex.h"
+#include "common/storage/blob_store.h"
+
+namespace holdfast {
+
+// A LocalBlobStore keeps blobs as files in a directory, or on a share that is mounted there.
+//
+//   HOLDFAST_ASSIGN_OR_RETURN(auto store, LocalBlobStore::Open("/mnt/backup"));
+//
+// Open it for a job, not for months: it holds on to the file system that it was opened on. When
+// that is unmounted, or mounted anew, every call fails with UNAVAILABLE, and nothing is written to
+// what shows at the mount point instead.
+//
+// Thread-safe. Any number of processes may use one directory; of several that put the same name one
+// wins.
+//
+// Errors beyond those of BlobStore: those of StatusFromErrno, with the path.
+//
+// How: a name is the file's path below the directory. Files are written by DurableFile, folders are
+// made when their first file comes, and each is durable in its parent before anything in it counts.
+// Links are never followed below the directory; files that are neither regular nor folders, names
+// that are not a blob's, and temporary files are not seen.
+class LocalBlobStore : public BlobStore {
+ public:
+  // `directory` is absolute. NOT_FOUND where it does not exist: it is never made, for a share that
+  // is not mounted looks just like that. FAILED_PRECONDITION where it is no directory.
+  static absl::StatusOr<std::unique_ptr<LocalBlobStore>> Open(const std::string& directory);
+
+  absl::Status Put(absl::string_view name, ByteSource& source) override;
+  absl::StatusOr<std::unique_ptr<ByteSource>> Get(absl::string_view name, uint64_t offset,
+                                                  uint64_t length_max) override;
+  absl::StatusOr<BlobInfo> Stat(absl::string_view name) override;
+  absl::Status List(absl::string_view prefix,
+                    const std::function<absl::Status(const BlobInfo&)>& visit) override;
+  absl::StatusOr<std::vector<std::string>> ListFolders(absl::string_view prefix) override;
+  absl::Status Delete(absl::string_view name) override;
+  std::string Describe() const override;
+
+ private:
+  LocalBlobStore(std::string root, dev_t device) : root_(std::move(root)), device_(device) {}
+
+  std::string PathOf(absl::string_view name) const;
+
+  // UNAVAILABLE unless root_ is there and on the file system that it was opened on.
+  absl::Status CheckRoot() const;
+
+  // CheckRoot, and whether `folder` and all that it lies in are folders and no links: NOT_FOUND or
+  // FAILED_PRECONDITION otherwise.
+  absl::Status CheckFolder(absl::string_view folder) const;
+
+  // Makes the folders that `name` lies in, durably.
+  absl::Status MakeFolders(absl::string_view name);
+  absl::Status MakeFolder(absl::string_view folder);
+
+  void ForgetFolders();
+
+  const std::string root_;
+  const dev_t device_;
+
+  Mutex mutex_;
+  // Folders that this has seen to be durable in their parents. Bounded: emptied when it is full.
+  absl::flat_hash_set<std::string> durable_folders_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace holdfast
+
+#endif  // HOLDFAST_COMMON_STORAGE_LOCAL_BLOB_STORE_H_

@@ -1,0 +1,113 @@
+#ifndef HOLDFAST_TESTS_TESTING_FAKE_BACKUP_RUNNER_H_
+#define HOLDFAST_TESTS_TESTING_FAKE_BACKUP_RUNNER_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "backup-agent/transfer/backup_runner.h"
+#include "common/base/cancellation.h"
+#include "common/base/clock.h"
+#include "common/base/mutex.h"
+
+namespace holdfast {
+
+// A FakeBackupRunner takes backups that are nothing, and goes on only when the test says so.
+//
+//   … something starts a run …
+//   runner.AwaitRun(1);           // it has begun
+//   runner.MakeCheckpoint(42);    // the store has made its checkpoint
+//   runner.Succeed({"local"});    // it ends, and "local" holds the backup
+//
+// A run that is cancelled ends by itself, unless told to be stuck.
+//
+// Thread-safe. Does not take ownership of the clock.
+class FakeBackupRunner : public BackupRunner {
+ public:
+  explicit FakeBackupRunner(Clock& clock) : clock_(clock) {}
+
+  // --- Runs ------------------------------------------------------------------------------------
+
+  // Waits until so many runs have begun since the runner was made, and returns what the last of
+  // them was given.
+  BackupRunInput AwaitRun(int number);
+  int runs_begun() const;
+
+  // Of the run in progress, which must have begun:
+  // It is about to ask the store for its checkpoint.
+  void AskForCheckpoint();
+  // It has it; and asked for it, if it has not yet.
+  void MakeCheckpoint(uint64_t revision);
+  // A destination leaves the run.
+  void FailDestination(const std::string& name, const std::string& error);
+  // Bytes were sent.
+  void Send(uint64_t bytes);
+  // It ends: these destinations hold the backup. The run is OK where they are as many as required.
+  // Makes the checkpoint, of the revision before, if there is none yet.
+  void Succeed(const std::vector<std::string>& destination_names);
+  void Fail(const absl::Status& status);
+
+  // Whether runs end when they are cancelled.
+  void set_is_stuck(bool is_stuck);
+
+  // --- Destinations ----------------------------------------------------------------------------
+
+  // What listings say from now on.
+  void SetListing(Listing listing);
+  // Waits until so many listings have ended.
+  void AwaitListings(int count);
+  // Listings wait meanwhile.
+  void BlockListings(bool is_blocked);
+  void AwaitBlockedListing();
+
+  // What PrepareDestination answers for a destination of this name; OK unless set.
+  void SetPrepareStatus(const std::string& name, const absl::Status& status);
+  // Those that were prepared, in order.
+  std::vector<std::string> prepared() const;
+
+  // --- BackupRunner ----------------------------------------------------------------------------
+
+  BackupRunOutcome Run(const BackupRunInput& input, RunObserver& observer,
+                       const Cancellation& cancellation) override;
+  absl::StatusOr<Listing> ListBackups(const v1::Settings& settings,
+                                      const agent::v1::StoreMemory& memory) override;
+  absl::Status PrepareDestination(const v1::Destination& destination, bool create) override;
+
+ private:
+  struct InProgress {
+    BackupRunInput input;
+    RunObserver* observer;
+    bool has_asked = false;
+    bool has_checkpoint = false;
+    absl::Time checkpoint_time;
+    std::optional<BackupRunOutcome> outcome;
+  };
+
+  // The run in progress; the test is wrong if there is none.
+  InProgress& Current() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  Clock& clock_;
+
+  mutable Mutex mutex_;
+  CondVar changed_;
+  int runs_begun_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::optional<InProgress> current_ ABSL_GUARDED_BY(mutex_);
+  bool is_stuck_ ABSL_GUARDED_BY(mutex_) = false;
+  uint64_t revision_ ABSL_GUARDED_BY(mutex_) = 1;
+  Listing listing_ ABSL_GUARDED_BY(mutex_);
+  std::vector<v1::Backup> taken_ ABSL_GUARDED_BY(mutex_);  // newest first
+  int listings_ended_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool are_listings_blocked_ ABSL_GUARDED_BY(mutex_) = false;
+  bool is_listing_waiting_ ABSL_GUARDED_BY(mutex_) = false;
+  std::map<std::string, absl::Status> prepare_statuses_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::string> prepared_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace holdfast
+
+#endif  // HOLDFAST_TESTS_TESTING_FAKE_BACKUP_RUNNER_H_
