@@ -1,0 +1,39 @@
+#ifndef HOLDFAST_COMMON_RPC_CHANNEL_H_
+#define HOLDFAST_COMMON_RPC_CHANNEL_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "grpcpp/channel.h"
+#include "grpcpp/client_context.h"
+#include "grpcpp/support/status.h"
+
+namespace holdfast {
+
+// A server as its clients know it.
+struct RpcPeer {
+  std::string program;  // "holdfast-store", for messages
+  std::string socket;   // absolute path of its unix socket
+};
+
+// A channel to a server on this machine. It connects when it is first used, and
+// connects again by itself, 100 ms to 5 s after a failure. A server that
+// stopped answering is noticed within a minute.
+//
+// Each call makes a connection of its own: keep the channel, it is thread-safe.
+std::shared_ptr<grpc::Channel> CreateUnixChannel(const RpcPeer& peer);
+
+// A call that has not ended after `timeout` ends with DEADLINE_EXCEEDED. Every
+// call has a deadline, or is cancelled by somebody. REQUIRES: before the call.
+void SetTimeout(grpc::ClientContext& context, absl::Duration timeout);
+
+// What a call to `peer` ended with, for people. UNAVAILABLE where nobody could
+// be reached says so:
+//   cannot reach holdfast-store at /run/holdfast/store.sock: is it running? (…)
+absl::Status CallStatus(const grpc::Status& status, const RpcPeer& peer);
+
+}  // namespace holdfast
+
+#endif  // HOLDFAST_COMMON_RPC_CHANNEL_H_
