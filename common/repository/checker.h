@@ -1,0 +1,63 @@
+#ifndef HOLDFAST_COMMON_REPOSITORY_CHECKER_H_
+#define HOLDFAST_COMMON_REPOSITORY_CHECKER_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/base/cancellation.h"
+#include "common/repository/repository.h"
+
+namespace holdfast {
+
+// Something wrong that a check found.
+struct CheckFinding {
+  // The path of the file in the repository.
+  std::string path;
+  // What is wrong, with the fault's code; NOT_FOUND for a missing file.
+  absl::Status status;
+  // The backups that can't be restored because of it.
+  std::vector<std::string> backup_ids;
+};
+
+struct CheckProgress {
+  uint64_t objects_done = 0;
+  uint64_t objects_total = 0;
+  uint64_t bytes_done = 0;
+  uint64_t bytes_total = 0;
+};
+
+struct CheckOptions {
+  // Whether every byte of every object is read and proven, or only that each is there with the
+  // right length and header.
+  bool read_data = false;
+  std::function<void(const CheckProgress&)> on_progress;  // may be empty
+};
+
+struct CheckReport {
+  uint64_t backups_checked = 0;
+  uint64_t objects_checked = 0;
+  uint64_t bytes_read = 0;
+  // Objects that no manifest names, and their bytes: no fault (a run was cut), prune removes them.
+  uint64_t unnamed_objects = 0;
+  uint64_t unnamed_bytes = 0;
+  // Names that do not belong into a repository.
+  std::vector<std::string> foreign_names;
+  // Empty when all is well. Told apart: missing, cut short, damaged, renamed, swapped with which.
+  std::vector<CheckFinding> findings;
+};
+
+// Proves the backups of one store at one destination whole: every manifest opens, the chain of
+// manifests holds, every object that one names is there with the right length and header, and, with
+// read_data, every byte of it authenticates and every file has its checksum.
+//
+// An error is returned only where the check itself could not be made (unreachable, cancelled).
+absl::StatusOr<CheckReport> CheckStore(StoreRepository& store, const CheckOptions& options,
+                                       const Cancellation& cancellation);
+
+}  // namespace holdfast
+
+#endif  // HOLDFAST_COMMON_REPOSITORY_CHECKER_H_

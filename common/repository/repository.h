@@ -1,0 +1,235 @@
+#ifndef HOLDFAST_COMMON_REPOSITORY_REPOSITORY_H_
+#define HOLDFAST_COMMON_REPOSITORY_REPOSITORY_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "common/base/mutex.h"
+#include "common/crypto/master_key.h"
+#include "common/crypto/sealed_file.h"
+#include "common/repository/layout.h"
+#include "common/repository/manifest.h"
+#include "common/storage/blob_store.h"
+
+namespace holdfast {
+
+class StoreRepository;
+
+// Repository is the format that backups have at one destination: it finds and makes holdfast.json
+// and leads to the stores in it.
+//
+//   HOLDFAST_ASSIGN_OR_RETURN(Repository repository, Repository::Open(blobs));
+//   HOLDFAST_ASSIGN_OR_RETURN(auto store, repository.OpenStore(store_id, master_key));
+//   HOLDFAST_ASSIGN_OR_RETURN(BackupListing listing, store->ListBackups());
+//
+// Thread-safe. Does not take ownership of the BlobStore, which must outlive it and every
+// StoreRepository that it made.
+class Repository {
+ public:
+  // NOT_FOUND where there is no holdfast.json (a share that is not mounted, or no repository yet);
+  // UNIMPLEMENTED for a version that is not known; DATA_LOSS where it is no such file.
+  static absl::StatusOr<Repository> Open(BlobStore& blobs);
+
+  // Makes a new one. ALREADY_EXISTS where there is one; FAILED_PRECONDITION where the place holds
+  // other blobs.
+  static absl::StatusOr<Repository> Create(BlobStore& blobs, absl::Time now);
+
+  const Id128& repository_id() const { return repository_id_; }
+  BlobStore& blobs() const { return *blobs_; }
+
+  // The stores that have a folder here, sorted.
+  absl::StatusOr<std::vector<StoreId>> ListStores() const;
+
+  // Opens the backups of one store for reading. Reads its key files.
+  // NOT_FOUND where the store has no folder here. PERMISSION_DENIED where no key file opens with
+  // this master key; the message names the fingerprints that would. The errors of sealed files
+  // otherwise.
+  absl::StatusOr<std::unique_ptr<StoreRepository>> OpenStore(const StoreId& store_id,
+                                                             const MasterKey& master_key) const;
+
+  // The same for writing: makes the store's folder and its first backup key where there is none
+  // yet. Where `backup_key` is given (that of another destination, so that sealed bytes are the
+  // same at all of them), it is put here too unless it is here already, and becomes the current
+  // one. FAILED_PRECONDITION where there are backups but no key file for this master key, or
+  // another key of that id.
+  struct BackupKey {
+    KeyId key_id;
+    Key key;
+  };
+  absl::StatusOr<std::unique_ptr<StoreRepository>> OpenOrCreateStore(const StoreId& store_id,
+                                                                     const MasterKey& master_key,
+                                                                     const BackupKey* backup_key,
+                                                                     absl::Time now) const;
+
+ private:
+  Repository(BlobStore& blobs, const Id128& repository_id, const Hash256& repository_hash)
+      : blobs_(&blobs), repository_id_(repository_id), repository_hash_(repository_hash) {}
+
+  // A StoreRepository with the keys that this master key opens, none included, and no current one;
+  // `other_fingerprints`: of the master keys that other key files are for.
+  absl::StatusOr<std::unique_ptr<StoreRepository>> ReadKeys(
+      const StoreId& store_id, const MasterKey& master_key,
+      std::vector<std::string>& other_fingerprints) const;
+
+  absl::Status AddBackupKey(StoreRepository& store, const MasterKey& master_key,
+                            const BackupKey& backup_key, int64_t create_time_us) const;
+
+  BlobStore* blobs_;
+  Id128 repository_id_;
+  Hash256 repository_hash_;
+};
+
+// A backup as a listing shows it.
+struct ListedBackup {
+  repository::v1::BackupSummary summary;
+  uint64_t sealed_manifest_size_bytes = 0;
+  bool pinned = false;
+};
+
+// What is at a destination for one store.
+struct BackupListing {
+  // Undeleted ones, oldest first by lineage: (ordinal, revision, id).
+  std::vector<ListedBackup> backups;
+  // Backups of which it can't be told what they are, by id, with why: the manifest, or the mark
+  // that says whether the backup is deleted, can't be read. They are never silently left out.
+  // Nothing of them is used or removed; one that is asked for by name may still be restored.
+  std::map<std::string, absl::Status> damaged;
+  // Marks that would have decided something but can't be read, by path. A backup is taken for
+  // pinned where that can't be told.
+  std::map<std::string, absl::Status> damaged_marks;
+  // Manifests of deleted backups that are still there.
+  std::vector<std::string> deleted_backup_ids;
+
+  const ListedBackup* Latest() const { return backups.empty() ? nullptr : &backups.back(); }
+  // nullptr where there is none.
+  const ListedBackup* Find(absl::string_view backup_id) const;
+};
+
+// StoreRepository reads and writes the backups of one store at one destination.
+//
+// Open it for a job: keys that others add later are not seen. Each error names the file.
+//
+// Thread-safe.
+class StoreRepository {
+ public:
+  const StoreId& store_id() const { return store_id_; }
+  BlobStore& blobs() const { return *blobs_; }
+
+  // The backup key that new backups are sealed with, and what derives from it.
+  const KeyId& current_key_id() const { return current_->first; }
+  Repository::BackupKey CloneCurrentBackupKey() const;
+  const Key& id_key() const { return current_->second.id_key; }
+  const SealingKey& content_key() const { return current_->second.content_key; }
+  const SealingKey& manifest_key() const { return current_->second.manifest_key; }
+  // Those of any backup key of this store. NOT_FOUND (named) where this master key opens none of
+  // that id; where its key file can't be opened, why.
+  absl::StatusOr<const SealingKey*> ContentKey(const KeyId& key_id) const;
+  absl::StatusOr<const SealingKey*> ManifestKey(const KeyId& key_id) const;
+
+  // The key files for this master key, by path, each with what came of opening it.
+  const std::map<std::string, absl::Status>& key_files() const { return key_files_; }
+
+  // Lists the backups by their summaries. Summaries and marks that were read once are remembered:
+  // they are never modified. An error only where the destination can't be reached.
+  absl::StatusOr<BackupListing> ListBackups();
+
+  // Reads one manifest, with the hash of its sealed bytes. NOT_FOUND where there is none;
+  // INVALID_ARGUMENT where that is no backup id. Otherwise the errors of OpenManifest.
+  struct LoadedManifest {
+    Manifest manifest;
+    Hash256 sealed_hash;
+  };
+  absl::StatusOr<LoadedManifest> LoadManifest(absl::string_view backup_id) const;
+
+  // Writes a manifest that was sealed with manifest_key(), reads it back and compares; DATA_LOSS
+  // where that was not the same. The last step of a backup: every object that it names must be
+  // durable here.
+  absl::Status CommitManifest(absl::string_view backup_id, absl::string_view sealed_manifest);
+
+  // Adds a mark for mark.backup_id(), made at `now`, or just after the newest mark that the backup
+  // has: what is added last counts, whatever the clocks say. NOT_FOUND where there is no such
+  // backup.
+  absl::Status AddMark(const repository::v1::Mark& mark, absl::Time now);
+
+  // Reads one mark; `mark_name` as of ParseMarkName. The errors of sealed files, and DATA_LOSS
+  // where it is not for that backup and of that kind.
+  absl::StatusOr<repository::v1::Mark> ReadMark(absl::string_view mark_name) const;
+
+  // Calls `visit` with the name (as in manifests) and size of every object.
+  absl::Status ListObjects(const std::function<absl::Status(absl::string_view object_name,
+                                                            uint64_t size_bytes)>& visit) const;
+
+  // Yields the decoded content of an object: authenticated, decompressed, and as long as `entry`
+  // says. The errors of sealed files, each naming the object; NOT_FOUND where it is missing.
+  // The source must not outlive this.
+  absl::StatusOr<std::unique_ptr<ByteSource>> ReadObject(
+      const repository::v1::ObjectEntry& entry) const;
+
+  // For who goes on past files that can't be read: OK where `failure` was of one file alone; else
+  // the error to end with, as the job was cancelled or the destination can't be reached.
+  absl::Status CheckThatOnlyTheFileFailed(const absl::Status& failure) const;
+
+ private:
+  friend class Repository;
+
+  // A backup key with all that derives from it.
+  struct Keys {
+    Key backup_key;
+    Key id_key;
+    SealingKey content_key;
+    SealingKey manifest_key;
+    int64_t create_time_us;
+  };
+  using KeyMap = std::map<KeyId, Keys>;
+
+  struct CachedSummary {
+    uint64_t sealed_size_bytes = 0;
+    repository::v1::BackupSummary summary;
+  };
+
+  StoreRepository(const StoreId& store_id, BlobStore& blobs)
+      : store_id_(store_id), blobs_(&blobs) {}
+
+  // Adds the key of a key file; `path` was read as `sealed`.
+  absl::Status AddKeyFile(const std::string& path, const ParsedKeyFileName& name,
+                          const SealingKey& wrap_key, const Hash256& repository_hash,
+                          absl::string_view sealed);
+  void ChooseCurrentKey();
+  absl::StatusOr<const Keys*> FindKeys(const KeyId& key_id) const;
+
+  // The key that seals the manifest or mark that begins like this; the current one where that can't
+  // be told, so that opening it tells what is wrong.
+  const SealingKey& ManifestKeyOf(absl::Span<const uint8_t> beginning) const;
+
+  absl::StatusOr<repository::v1::BackupSummary> ReadSummary(absl::string_view backup_id,
+                                                            uint64_t sealed_size_bytes);
+  absl::Status CheckMark(const std::string& mark_name);
+
+  const StoreId store_id_;
+  BlobStore* const blobs_;
+
+  // Constant once opened.
+  KeyMap keys_;
+  KeyMap::const_iterator current_;
+  std::map<std::string, absl::Status> key_files_;
+  std::map<KeyId, absl::Status> unopened_keys_;
+
+  Mutex mutex_;
+  absl::flat_hash_map<std::string, CachedSummary> summaries_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_set<std::string> good_marks_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace holdfast
+
+#endif  // HOLDFAST_COMMON_REPOSITORY_REPOSITORY_H_
