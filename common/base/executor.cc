@@ -6,7 +6,7 @@
 
 namespace holdfast {
 
-BoundedExecutor::BoundedExecutor(Options options) : queue_max_(options.queue_max) {
+BoundedExecutor::BoundedExecutor(const Options& options) : queue_max_(options.queue_max) {
   HOLDFAST_CHECK(options.threads > 0);
   HOLDFAST_CHECK(options.queue_max > 0);
   MutexLock lock(&shutdown_mutex_);

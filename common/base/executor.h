@@ -40,7 +40,7 @@ class BoundedExecutor : public Executor {
     size_t queue_max = 64;  // tasks that wait, beyond those that run; at least 1
   };
 
-  explicit BoundedExecutor(Options options);
+  explicit BoundedExecutor(const Options& options);
   // As Shutdown.
   ~BoundedExecutor() override;
   BoundedExecutor(const BoundedExecutor&) = delete;

@@ -89,13 +89,49 @@ TEST(SystemClockTest, AlarmsRingInTheOrderOfTheirTimes) {
   EXPECT_GE(SystemClock().MonotonicNow() - now, absl::Milliseconds(40));
 }
 
-TEST(SystemClockTest, DestroyingAnAlarmWaitsForItsCall) {
-  for (int round = 0; round < 200; ++round) {
-    auto touched = std::make_unique<std::atomic<int>>(0);
-    auto alarm = SystemClock().CallAt(MonotonicTime(), [&touched] { ++*touched; });
-    alarm.reset();
-    touched.reset();  // the sanitizers tell if the call came later
+TEST(SystemClockTest, NewAlarmRingsSoonerThanOneThatIsWaitedFor) {
+  Mutex mutex;
+  CondVar changed;
+  int rung = 0;
+  const auto ring = [&] {
+    MutexLock lock(&mutex);
+    ++rung;
+    changed.SignalAll();
+  };
+  const MonotonicTime start = SystemClock().MonotonicNow();
+  const auto far = SystemClock().CallAt(start + absl::Hours(1), [] {});
+  for (int i = 1; i <= 5; ++i) {
+    const auto soon = SystemClock().CallAt(MonotonicTime(), ring);
+    MutexLock lock(&mutex);
+    while (rung < i) changed.Wait(&mutex);
   }
+  EXPECT_LT(SystemClock().MonotonicNow() - start, absl::Seconds(8));
+}
+
+TEST(SystemClockTest, DestroyingAnAlarmWaitsForItsCall) {
+  Mutex mutex;
+  CondVar changed;
+  bool is_running = false;
+  bool may_return = false;
+  std::atomic<bool> has_returned = false;
+  auto alarm = SystemClock().CallAt(MonotonicTime(), [&] {
+    MutexLock lock(&mutex);
+    is_running = true;
+    changed.SignalAll();
+    while (!may_return) changed.Wait(&mutex);
+    has_returned = true;
+  });
+  {
+    MutexLock lock(&mutex);
+    while (!is_running) changed.Wait(&mutex);
+  }
+  Thread releaser("releaser", [&] {
+    MutexLock lock(&mutex);
+    may_return = true;
+    changed.SignalAll();
+  });
+  alarm.reset();
+  EXPECT_TRUE(has_returned);
 }
 
 TEST(SystemClockTest, AlarmMayDestroyItself) {

@@ -17,17 +17,16 @@
 namespace holdfast {
 namespace {
 
-using testing::AllOf;
 using testing::Each;
 using testing::HasSubstr;
 
 // Expected values are of a separate implementation of XChaCha20 and Python's hashlib.blake2b, for
 // a key of the bytes 0, 1, 2, …, a key id from a0 on, and a nonce from 40 on.
 
-template <size_t kSize>
-std::array<uint8_t, kSize> CountingFrom(uint8_t first) {
-  std::array<uint8_t, kSize> bytes;
-  for (size_t i = 0; i < kSize; ++i) bytes[i] = static_cast<uint8_t>(first + i);
+template <size_t Size>
+std::array<uint8_t, Size> CountingFrom(uint8_t first) {
+  std::array<uint8_t, Size> bytes;
+  for (size_t i = 0; i < Size; ++i) bytes[i] = static_cast<uint8_t>(first + i);
   return bytes;
 }
 

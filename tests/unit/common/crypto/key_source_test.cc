@@ -42,7 +42,7 @@ class KeySourceTest : public testing::Test {
   auto RepeatsNothing() const { return Not(HasSubstr(KeyText().substr(4, 4))); }
 
   std::string WriteFile(absl::string_view name, absl::string_view content, mode_t mode) {
-    const std::string path = directory_.Path(name);
+    std::string path = directory_.Path(name);
     EXPECT_OK(WriteFileDurably(path, content,
                                {.mode = mode, .existing = DurableFile::Existing::kReplace}));
     return path;

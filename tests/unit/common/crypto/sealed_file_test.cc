@@ -80,7 +80,7 @@ absl::Status OpenInPieces(absl::string_view sealed, size_t piece_size, std::stri
                           const SealingKey& key = ContentKey()) {
   Opener opener(expectation, key);
   for (size_t begin = 0; begin < sealed.size(); begin += piece_size) {
-    const absl::Status status = opener.Update(AsBytes(sealed.substr(begin, piece_size)), content);
+    absl::Status status = opener.Update(AsBytes(sealed.substr(begin, piece_size)), content);
     if (!status.ok()) return status;
   }
   return opener.Finish(content);

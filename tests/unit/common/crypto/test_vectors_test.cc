@@ -45,10 +45,10 @@ KeyId KeyIdOf(absl::string_view hex) {
   return key_id;
 }
 
-template <size_t kSize>
-std::array<uint8_t, kSize> CountingFrom(uint8_t first) {
-  std::array<uint8_t, kSize> bytes;
-  for (size_t i = 0; i < kSize; ++i) bytes[i] = static_cast<uint8_t>(first + i);
+template <size_t Size>
+std::array<uint8_t, Size> CountingFrom(uint8_t first) {
+  std::array<uint8_t, Size> bytes;
+  for (size_t i = 0; i < Size; ++i) bytes[i] = static_cast<uint8_t>(first + i);
   return bytes;
 }
 

@@ -1,0 +1,239 @@
+#include "common/database/log_scan.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+#include "common/base/status_macros.h"
+#include "common/database/little_endian.h"
+#include "common/database/rocksdb_status.h"
+#include "common/io/path.h"
+#include "rocksdb/file_checksum.h"
+
+namespace holdfast {
+
+namespace {
+
+using internal::ReadLittleEndian;
+
+// RocksDB's log format: blocks of 32 KiB; in a block fragments, each with a header (masked CRC-32C
+// of type and payload, length, type) and its payload; a rest shorter than a header is filled up.
+constexpr size_t kBlockSizeBytes = 32768;
+constexpr size_t kHeaderSizeBytes = 7;
+constexpr size_t kLengthOffset = 4;
+constexpr size_t kTypeOffset = 6;
+constexpr uint32_t kCrcMaskDelta = 0xa282ead8;
+enum FragmentType : uint8_t { kFull = 1, kFirst = 2, kMiddle = 3, kLast = 4 };
+
+// A batch begins with its first sequence number and its count of entries.
+constexpr size_t kSequenceSizeBytes = 8;
+constexpr size_t kCountSizeBytes = 4;
+constexpr size_t kBatchHeaderSizeBytes = kSequenceSizeBytes + kCountSizeBytes;
+
+constexpr absl::string_view kLogSuffix = ".log";
+
+// Of type and payload, which lie together.
+uint32_t MaskedCrc(absl::string_view bytes) {
+  static const auto* const factory = new std::shared_ptr<rocksdb::FileChecksumGenFactory>(
+      rocksdb::GetFileChecksumGenCrc32cFactory());
+  const auto generator = (*factory)->CreateFileChecksumGenerator({});
+  generator->Update(bytes.data(), bytes.size());
+  generator->Finalize();
+  const std::string big_endian = generator->GetChecksum();
+  uint32_t crc = 0;
+  for (const char byte : big_endian) crc = crc << 8 | static_cast<uint8_t>(byte);
+  return ((crc >> 15) | (crc << 17)) + kCrcMaskDelta;
+}
+
+struct Fragment {
+  FragmentType type;
+  absl::string_view payload;
+};
+
+// The fragment at the beginning of `bytes`, which end with the block.
+std::optional<Fragment> ParseFragment(absl::string_view bytes) {
+  if (bytes.size() < kHeaderSizeBytes) return std::nullopt;
+  const auto type = static_cast<uint8_t>(bytes[kTypeOffset]);
+  const size_t size = ReadLittleEndian(bytes.substr(kLengthOffset, 2));
+  if (type < kFull || type > kLast || kHeaderSizeBytes + size > bytes.size()) return std::nullopt;
+  if (ReadLittleEndian(bytes.substr(0, kLengthOffset)) !=
+      MaskedCrc(bytes.substr(kTypeOffset, size + 1))) {
+    return std::nullopt;
+  }
+  return Fragment{.type = static_cast<FragmentType>(type),
+                  .payload = bytes.substr(kHeaderSizeBytes, size)};
+}
+
+class LogScanner {
+ public:
+  absl::Status ScanLog(rocksdb::Env& env, const std::string& path) {
+    log_ = NameOf(path);
+    offset_ = 0;
+    batch_header_.reset();
+    batch_offset_ = 0;
+    bad_offset_.reset();
+    std::unique_ptr<rocksdb::SequentialFile> file;
+    HOLDFAST_RETURN_IF_ERROR(StatusFromRocksDb(
+        env.NewSequentialFile(path, &file, rocksdb::EnvOptions()), absl::StrCat("read ", log_)));
+    std::vector<char> buffer(kBlockSizeBytes);
+    for (;;) {
+      HOLDFAST_ASSIGN_OR_RETURN(const absl::string_view block, ReadBlock(*file, buffer));
+      if (block.empty()) break;
+      ScanBlock(block);
+      offset_ += block.size();
+      if (block.size() < kBlockSizeBytes || scan_.is_damaged) break;
+    }
+    if (scan_.is_damaged) return absl::OkStatus();
+    if (batch_header_.has_value()) MarkBad(batch_offset_);  // its end is missing
+    if (bad_offset_.has_value()) {
+      scan_.torn_log = log_;
+      scan_.torn_size_bytes = offset_ - *bad_offset_;
+    }
+    return absl::OkStatus();
+  }
+
+  const LogScan& result() const { return scan_; }
+
+ private:
+  absl::StatusOr<absl::string_view> ReadBlock(rocksdb::SequentialFile& file,
+                                              std::vector<char>& buffer) {
+    size_t size = 0;
+    while (size < buffer.size()) {
+      rocksdb::Slice piece;
+      HOLDFAST_RETURN_IF_ERROR(
+          StatusFromRocksDb(file.Read(buffer.size() - size, &piece, buffer.data() + size),
+                            absl::StrCat("read ", log_)));
+      if (piece.empty()) break;
+      if (piece.data() != buffer.data() + size) {
+        std::copy_n(piece.data(), piece.size(), buffer.data() + size);
+      }
+      size += piece.size();
+    }
+    return absl::string_view(buffer.data(), size);
+  }
+
+  void ScanBlock(absl::string_view block) {
+    // Where the first bad fragment is, the rest of its block is searched byte by byte, for its
+    // length cannot be trusted. A later block begins with a fragment again, so it needs no search.
+    bool may_search = !bad_offset_.has_value();
+    size_t position = 0;
+    while (block.size() - position >= kHeaderSizeBytes && !scan_.is_damaged) {
+      const std::optional<Fragment> fragment = ParseFragment(block.substr(position));
+      if (fragment.has_value()) {
+        Add(*fragment, offset_ + position);
+        position += kHeaderSizeBytes + fragment->payload.size();
+        continue;
+      }
+      MarkBad(batch_header_.has_value() ? batch_offset_ : offset_ + position);
+      batch_header_.reset();
+      if (!may_search) return;
+      ++position;
+      while (block.size() - position >= kHeaderSizeBytes &&
+             !ParseFragment(block.substr(position)).has_value()) {
+        ++position;
+      }
+      may_search = false;
+    }
+    const bool is_last_block = block.size() < kBlockSizeBytes;
+    if (is_last_block && position < block.size() && !scan_.is_damaged) {
+      MarkBad(batch_header_.has_value() ? batch_offset_ : offset_ + position);
+    }
+  }
+
+  void Add(const Fragment& fragment, uint64_t offset) {
+    if (fragment.type == kFull || fragment.type == kFirst) {
+      if (batch_header_.has_value()) MarkBad(batch_offset_);
+      batch_header_ = "";
+      batch_offset_ = offset;
+    } else if (!batch_header_.has_value()) {
+      MarkBad(offset);  // the rest of a batch whose beginning is bad
+      return;
+    }
+    const bool was_whole = batch_header_->size() == kBatchHeaderSizeBytes;
+    const absl::string_view wanted =
+        fragment.payload.substr(0, kBatchHeaderSizeBytes - batch_header_->size());
+    batch_header_->append(wanted.data(), wanted.size());
+    if (!was_whole && batch_header_->size() == kBatchHeaderSizeBytes) BeginBatch();
+    if (fragment.type == kFull || fragment.type == kLast) {
+      if (batch_header_->size() == kBatchHeaderSizeBytes) EndBatch();
+      batch_header_.reset();
+    }
+  }
+
+  // A batch was begun: all before it was synced.
+  void BeginBatch() {
+    const absl::string_view header = *batch_header_;
+    sequence_ = ReadLittleEndian(header.substr(0, kSequenceSizeBytes));
+    count_ = ReadLittleEndian(header.substr(kSequenceSizeBytes));
+    if (count_ == 0) return;  // RocksDB's own, at the beginning of a new log
+    const bool is_gap = next_sequence_.has_value() && sequence_ > *next_sequence_;
+    const bool is_behind_bad = !next_sequence_.has_value() && bad_offset_.has_value();
+    if (!is_gap && !is_behind_bad) return;
+    scan_.is_damaged = true;
+    if (bad_offset_.has_value() || scan_.torn_log.empty()) {
+      scan_.damaged_log = log_;
+      scan_.damage_offset = bad_offset_.value_or(batch_offset_);
+    } else {
+      scan_.damaged_log = scan_.torn_log;
+      scan_.damage_offset = torn_offset_;
+    }
+  }
+
+  void EndBatch() {
+    if (count_ > 0) next_sequence_ = std::max(next_sequence_.value_or(0), sequence_ + count_);
+  }
+
+  void MarkBad(uint64_t offset) {
+    if (bad_offset_.has_value()) return;
+    bad_offset_ = offset;
+    torn_offset_ = offset;
+  }
+
+  LogScan scan_;
+  // The sequence number that the next batch must have; unknown before the first one.
+  std::optional<uint64_t> next_sequence_;
+  uint64_t torn_offset_ = 0;  // in scan_.torn_log
+
+  std::string log_;
+  uint64_t offset_ = 0;  // of the block
+  // What is known of the header of the batch that was begun and not ended.
+  std::optional<std::string> batch_header_;
+  uint64_t batch_offset_ = 0;
+  uint64_t sequence_ = 0;
+  uint64_t count_ = 0;
+  // From where on this log cannot be read.
+  std::optional<uint64_t> bad_offset_;
+};
+
+}  // namespace
+
+absl::StatusOr<LogScan> ScanLogs(rocksdb::Env& env, const std::string& database_path) {
+  std::vector<std::string> names;
+  const rocksdb::Status listed = env.GetChildren(database_path, &names);
+  if (listed.IsNotFound() || listed.IsPathNotFound()) return LogScan();
+  HOLDFAST_RETURN_IF_ERROR(StatusFromRocksDb(listed, absl::StrCat("list ", database_path)));
+  std::map<uint64_t, std::string> logs;
+  for (const std::string& name : names) {
+    uint64_t number = 0;
+    if (absl::EndsWith(name, kLogSuffix) &&
+        absl::SimpleAtoi(absl::StripSuffix(name, kLogSuffix), &number)) {
+      logs.emplace(number, name);
+    }
+  }
+  LogScanner scanner;
+  for (const auto& [number, name] : logs) {
+    HOLDFAST_RETURN_IF_ERROR(scanner.ScanLog(env, JoinPath(database_path, name)));
+    if (scanner.result().is_damaged) break;
+  }
+  return scanner.result();
+}
+
+}  // namespace holdfast

@@ -1,0 +1,40 @@
+#ifndef HOLDFAST_COMMON_DATABASE_LOG_SCAN_H_
+#define HOLDFAST_COMMON_DATABASE_LOG_SCAN_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "rocksdb/env.h"
+
+namespace holdfast {
+
+// What the write-ahead logs of a closed database look like.
+//
+// Every commit of ours is one batch that is synced before the next one begins. So at most the last
+// batch may be torn by a crash, and it was never acknowledged; but where a batch lies *behind*
+// bytes that cannot be read, those bytes had been synced: that is damage, and acknowledged writes
+// are gone.
+struct LogScan {
+  // A later batch lies behind bytes that are no log, or a batch between two others is missing.
+  bool is_damaged = false;
+  // Where: the log's name and the offset from which on it cannot be read.
+  std::string damaged_log;
+  uint64_t damage_offset = 0;
+
+  // A last batch that a crash tore; not damage. Of the newest log that has one.
+  std::string torn_log;
+  uint64_t torn_size_bytes = 0;
+};
+
+// Reads all logs in `database_path` (not archive/) through `env`. RocksDB itself does not tell the
+// two cases apart: it takes a flipped length in the last 32 KiB for a torn tail, and noise in a
+// torn tail for damage. A batch that is missing at the very end is no different from one never
+// written.
+//
+// Errors: DATA_LOSS where a log's at-rest prefix is damaged: nothing of that log can be read.
+absl::StatusOr<LogScan> ScanLogs(rocksdb::Env& env, const std::string& database_path);
+
+}  // namespace holdfast
+
+#endif  // HOLDFAST_COMMON_DATABASE_LOG_SCAN_H_
