@@ -102,6 +102,20 @@ void FakeBackupRunner::Succeed(const std::vector<std::string>& destination_names
   if (!has_checkpoint) MakeCheckpoint(revision);
 
   MutexLock lock(&mutex_);
+  Current().outcome = MakeOutcome(destination_names);
+  changed_.SignalAll();
+}
+
+void FakeBackupRunner::SucceedAlways(const std::vector<std::string>& destination_names) {
+  {
+    MutexLock lock(&mutex_);
+    succeed_always_ = destination_names;
+    if (!current_.has_value()) return;
+  }
+  Succeed(destination_names);
+}
+
+BackupRunOutcome FakeBackupRunner::MakeOutcome(const std::vector<std::string>& destination_names) {
   InProgress& run = Current();
   BackupRunOutcome outcome;
   outcome.memory = run.input.memory;
@@ -144,8 +158,7 @@ void FakeBackupRunner::Succeed(const std::vector<std::string>& destination_names
     outcome.status = absl::UnavailableError("too few destinations hold the backup");
   }
   taken_.insert(taken_.begin(), backup);
-  run.outcome = std::move(outcome);
-  changed_.SignalAll();
+  return outcome;
 }
 
 void FakeBackupRunner::Fail(const absl::Status& status) {
@@ -213,6 +226,8 @@ BackupRunOutcome FakeBackupRunner::Run(const BackupRunInput& input, RunObserver&
     current_.emplace();
     current_->input = input;
     current_->observer = &observer;
+    current_->checkpoint_time = clock_.Now();
+    if (!succeed_always_.empty()) current_->outcome = MakeOutcome(succeed_always_);
     ++runs_begun_;
     changed_.SignalAll();
     while (!current_->outcome.has_value()) {

@@ -52,6 +52,9 @@ class FakeBackupRunner : public BackupRunner {
   void Succeed(const std::vector<std::string>& destination_names);
   void Fail(const absl::Status& status);
 
+  // From now on runs succeed by themselves, at once, with these holders.
+  void SucceedAlways(const std::vector<std::string>& destination_names);
+
   // Whether runs end when they are cancelled.
   void set_is_stuck(bool is_stuck);
 
@@ -90,6 +93,8 @@ class FakeBackupRunner : public BackupRunner {
 
   // The run in progress; the test is wrong if there is none.
   InProgress& Current() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  BackupRunOutcome MakeOutcome(const std::vector<std::string>& destination_names)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Clock& clock_;
 
@@ -98,6 +103,7 @@ class FakeBackupRunner : public BackupRunner {
   int runs_begun_ ABSL_GUARDED_BY(mutex_) = 0;
   std::optional<InProgress> current_ ABSL_GUARDED_BY(mutex_);
   bool is_stuck_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<std::string> succeed_always_ ABSL_GUARDED_BY(mutex_);  // empty: the test says when
   uint64_t revision_ ABSL_GUARDED_BY(mutex_) = 1;
   Listing listing_ ABSL_GUARDED_BY(mutex_);
   std::vector<v1::Backup> taken_ ABSL_GUARDED_BY(mutex_);  // newest first

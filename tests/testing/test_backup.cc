@@ -15,7 +15,7 @@
 #include "common/repository/layout.h"
 #include "common/repository/manifest.h"
 #include "common/repository/object_writer.h"
-#include "tests/unit/common/database/test_store.h"
+#include "tests/testing/test_store.h"
 
 namespace holdfast {
 

@@ -1,0 +1,197 @@
+#include "store-service/service/checkpoint_service.h"
+
+#include <atomic>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/crypto/hash.h"
+#include "common/rpc/status_mapping.h"
+#include "store-service/service/proto_conversion.h"
+#include "store-service/service/unary_call.h"
+
+namespace holdfast {
+namespace {
+
+constexpr size_t kChunkSizeBytes = 1024 * 1024;
+
+// One stream of a file: read a chunk on the executor, write it, read the next when it is gone. So
+// one thing is under way at a time, and nothing here needs a lock. Deletes itself when all is done.
+class FileStream : public grpc::ServerWriteReactor<v1::ReadCheckpointFileResponse> {
+ public:
+  FileStream(CheckpointManager* checkpoints, Executor* executor,
+             const v1::ReadCheckpointFileRequest& request)
+      : checkpoints_(*checkpoints), executor_(*executor), request_(request) {
+    ScheduleNext();
+  }
+
+  void OnWriteDone(bool ok) override {
+    if (ok) {
+      ScheduleNext();
+    } else {
+      Finish(grpc::Status(grpc::StatusCode::CANCELLED, "the caller is gone"));
+    }
+  }
+  void OnCancel() override { is_cancelled_ = true; }
+  void OnDone() override { delete this; }
+
+ private:
+  void ScheduleNext() {
+    if (!executor_.TrySchedule([this] { ReadNext(); })) {
+      Finish(ToGrpcStatus(absl::ResourceExhaustedError(
+          "too many files are read at once: go on with this one later")));
+    }
+  }
+
+  void ReadNext() {
+    if (is_cancelled_) {
+      return Finish(grpc::Status(grpc::StatusCode::CANCELLED, "the caller gave up"));
+    }
+    const absl::Status status = TryReadNext();
+    if (!status.ok() || response_.data().empty()) {
+      reader_.reset();
+      return Finish(ToGrpcStatus(status));
+    }
+    StartWrite(&response_);
+  }
+
+  absl::Status TryReadNext() {
+    if (reader_ == nullptr) {
+      HOLDFAST_ASSIGN_OR_RETURN(reader_, checkpoints_.OpenFile(request_.checkpoint_id(),
+                                                               request_.name(), request_.offset()));
+    }
+    return reader_->Read(kChunkSizeBytes, *response_.mutable_data());
+  }
+
+  CheckpointManager& checkpoints_;
+  Executor& executor_;
+  const v1::ReadCheckpointFileRequest request_;
+  std::atomic<bool> is_cancelled_ = false;
+  std::unique_ptr<CheckpointFileReader> reader_;
+  v1::ReadCheckpointFileResponse response_;
+};
+
+std::string ToHex(const Hash256& hash) { return absl::BytesToHexString(AsText(hash)); }
+
+}  // namespace
+
+grpc::ServerUnaryReactor* CheckpointService::CreateCheckpoint(
+    grpc::CallbackServerContext* context, const v1::CreateCheckpointRequest* request,
+    v1::CreateCheckpointResponse* response) {
+  return AnswerCall(*options_.executor, context, [=, this]() -> absl::Status {
+    if (!request->store_id().empty() && request->store_id() != options_.store_id) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("this is store ", options_.store_id, ", not the one that was meant"));
+    }
+    HOLDFAST_ASSIGN_OR_RETURN(const CheckpointInfo info, options_.checkpoints->Create());
+    if (context->IsCancelled()) {
+      // Nobody will hear of it; held, it would only be in the way of the next one.
+      options_.checkpoints->Release(info.checkpoint_id).IgnoreError();
+      return absl::CancelledError("the caller gave up");
+    }
+    *response->mutable_checkpoint() = Describe(info);
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* CheckpointService::ListCheckpointFiles(
+    grpc::CallbackServerContext* context, const v1::ListCheckpointFilesRequest* request,
+    v1::ListCheckpointFilesResponse* response) {
+  return AnswerCall(*options_.executor, context, [this, request, response]() -> absl::Status {
+    HOLDFAST_ASSIGN_OR_RETURN(
+        CheckpointManager::FilePage page,
+        options_.checkpoints->ListFiles(request->checkpoint_id(), request->page_size(),
+                                        request->page_token()));
+    for (const CheckpointFile& file : page.files) *response->add_files() = ToProto(file);
+    response->set_next_page_token(std::move(page.next_page_token));
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerWriteReactor<v1::ReadCheckpointFileResponse>* CheckpointService::ReadCheckpointFile(
+    grpc::CallbackServerContext* /*context*/, const v1::ReadCheckpointFileRequest* request) {
+  return new FileStream(options_.checkpoints, options_.read_executor, *request);
+}
+
+grpc::ServerUnaryReactor* CheckpointService::RenewCheckpoint(
+    grpc::CallbackServerContext* context, const v1::RenewCheckpointRequest* request,
+    v1::RenewCheckpointResponse* response) {
+  return AnswerCall(*options_.executor, context, [this, request, response]() -> absl::Status {
+    HOLDFAST_ASSIGN_OR_RETURN(const absl::Duration lease_duration,
+                              options_.checkpoints->Renew(request->checkpoint_id()));
+    *response->mutable_lease_duration() = ToProto(lease_duration);
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* CheckpointService::ReleaseCheckpoint(
+    grpc::CallbackServerContext* context, const v1::ReleaseCheckpointRequest* request,
+    v1::ReleaseCheckpointResponse* /*response*/) {
+  return AnswerCall(*options_.executor, context, [this, request]() -> absl::Status {
+    return options_.checkpoints->Release(request->checkpoint_id());
+  });
+}
+
+grpc::ServerUnaryReactor* CheckpointService::ReportBackup(grpc::CallbackServerContext* context,
+                                                          const v1::ReportBackupRequest* request,
+                                                          v1::ReportBackupResponse* /*response*/) {
+  return AnswerCall(*options_.executor, context, [this, request]() -> absl::Status {
+    return options_.backups->Remember(request->backup(), options_.committer->state().revision);
+  });
+}
+
+grpc::ServerUnaryReactor* CheckpointService::GetStoreStatus(
+    grpc::CallbackServerContext* context, const v1::GetStoreStatusRequest* /*request*/,
+    v1::StoreStatus* response) {
+  return AnswerCall(*options_.executor, context, [this, response] {
+    FillStatus(*response);
+    return absl::OkStatus();
+  });
+}
+
+v1::Checkpoint CheckpointService::Describe(const CheckpointInfo& info) const {
+  v1::Checkpoint checkpoint;
+  checkpoint.set_checkpoint_id(info.checkpoint_id);
+  checkpoint.set_store_id(options_.store_id);
+  checkpoint.set_incarnation(options_.incarnation);
+  checkpoint.mutable_earlier_incarnations()->Assign(options_.earlier_incarnations.begin(),
+                                                    options_.earlier_incarnations.end());
+  checkpoint.set_revision(info.state.revision);
+  *checkpoint.mutable_commit_time() = ToProto(info.state.commit_time);
+  *checkpoint.mutable_create_time() = ToProto(info.create_time);
+  checkpoint.set_document_count(info.state.document_count);
+  checkpoint.set_state_digest(ToHex(info.state.state_digest));
+  checkpoint.set_file_count(info.file_count);
+  checkpoint.set_size_bytes(info.size_bytes);
+  *checkpoint.mutable_lease_duration() = ToProto(info.lease_duration);
+  return checkpoint;
+}
+
+void CheckpointService::FillStatus(v1::StoreStatus& status) const {
+  const StoreState state = options_.committer->state();
+  status.set_store_id(options_.store_id);
+  status.set_incarnation(options_.incarnation);
+  status.set_revision(state.revision);
+  *status.mutable_commit_time() = ToProto(state.commit_time);
+  status.set_document_count(state.document_count);
+  status.set_collection_count(state.collection_count);
+  status.set_state_digest(ToHex(state.state_digest));
+  if (const auto newest = options_.backups->newest(); newest.has_value()) {
+    *status.mutable_last_backup() = *newest;
+  }
+  for (const CheckpointInfo& info : options_.checkpoints->List()) {
+    *status.add_checkpoints() = Describe(info);
+  }
+  status.set_database_size_bytes(options_.checkpoints->DatabaseSizeBytes());
+  // A disk that cannot be asked is no reason to say nothing.
+  status.set_free_space_bytes(static_cast<uint64_t>(options_.free_space().value_or(0)));
+  if (const auto sickness = options_.sickness->Get(); sickness.has_value()) {
+    *status.mutable_sickness() = ToProto(*sickness);
+  }
+  *status.mutable_open_time() = ToProto(options_.open_time);
+  status.set_version(options_.version);
+}
+
+}  // namespace holdfast
