@@ -1,0 +1,524 @@
+#include "backup-agent/cli/arguments.h"
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <memory>
+#include <sstream>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "common/base/version.h"
+
+namespace holdfast {
+
+namespace {
+
+constexpr absl::string_view kExitCodes =
+    "Exit codes:\n"
+    "  0 done   1 failed   2 wrong command line or configuration   3 not found\n"
+    "  4 refused: something is in the way, or a precondition does not hold\n"
+    "  5 damaged data   6 wrong master key   7 unreachable or busy   130 interrupted";
+
+// "90s", "10m", "1h30m", "2d"; "0" is no time.
+std::optional<absl::Duration> ParseDurationArgument(absl::string_view text) {
+  int64_t days = 0;
+  absl::Duration duration;
+  constexpr int64_t kDaysMax = 36'500;
+  if (absl::EndsWith(text, "d") && absl::SimpleAtoi(text.substr(0, text.size() - 1), &days) &&
+      days >= 0 && days <= kDaysMax) {
+    return absl::Hours(24 * days);
+  }
+  if (!absl::ParseDuration(text, &duration) || duration < absl::ZeroDuration() ||
+      duration > absl::Hours(24 * kDaysMax)) {
+    return std::nullopt;
+  }
+  return duration;
+}
+
+// Whether a master key, or a piece of one, was typed. An option may stand before it: --key=HF1-….
+bool LooksLikeMasterKey(absl::string_view argument) {
+  const size_t equals = argument.find('=');
+  if (equals != absl::string_view::npos && LooksLikeMasterKey(argument.substr(equals + 1))) {
+    return true;
+  }
+  return absl::StartsWithIgnoreCase(absl::StripLeadingAsciiWhitespace(argument), "HF1-");
+}
+
+// Breaks text into lines of at most `columns`, at its spaces.
+std::string Wrap(absl::string_view text, size_t columns) {
+  std::string wrapped;
+  size_t column = 0;
+  for (const absl::string_view word : absl::StrSplit(text, ' ')) {
+    if (column > 0 && column + 1 + word.size() > columns) {
+      wrapped += '\n';
+      column = 0;
+    } else if (column > 0) {
+      wrapped += ' ';
+      ++column;
+    }
+    absl::StrAppend(&wrapped, word);
+    column += word.size();
+  }
+  return wrapped;
+}
+
+// Lays help out for a page of kPageColumns, and says of an option what its user has to know.
+class HelpFormatter : public CLI::Formatter {
+ public:
+  HelpFormatter() {
+    column_width(kNameColumns);
+    label("OPTIONS", "OPTION…");
+    label("SUBCOMMAND", "COMMAND");
+  }
+
+  std::string make_description(const CLI::App* app) const override {
+    return absl::StrCat(Wrap(app->get_description(), kPageColumns), "\n\n");
+  }
+
+  std::string make_subcommand(const CLI::App* command) const override {
+    std::stringstream out;
+    CLI::detail::format_help(out, command->get_name(),
+                             Wrap(command->get_description(), kPageColumns - kNameColumns),
+                             kNameColumns);
+    return out.str();
+  }
+
+  std::string make_option_opts(const CLI::Option* option) const override {
+    if (option->get_type_size() == 0) return "";
+    // Behind the colon stand the names of CLI11's validators.
+    const std::string type = option->get_type_name();
+    return absl::StrCat(" ", type.substr(0, type.find(':')));
+  }
+
+  std::string make_option_desc(const CLI::Option* option) const override {
+    std::string text = option->get_description();
+    if (option->get_required()) absl::StrAppend(&text, " (required)");
+    if (!option->get_default_str().empty()) {
+      absl::StrAppend(&text, " (default: ", option->get_default_str(), ")");
+    }
+    return Wrap(text, kPageColumns - kNameColumns);
+  }
+
+ private:
+  static constexpr size_t kPageColumns = 100;
+  static constexpr size_t kNameColumns = 32;
+};
+
+// Builds the grammar. Each subcommand that is parsed puts its arguments into `result`.
+class Grammar {
+ public:
+  explicit Grammar(ParsedArguments* result) : result_(*result) {
+    app_.name("holdfast");
+    app_.description("Holdfast: an encrypted document store that can always be brought back.");
+    app_.footer(std::string(kExitCodes));
+    app_.set_version_flag("--version", absl::StrCat("holdfast ", Version()), "Print the version");
+    app_.set_help_flag("-h,--help", "Print this help");
+    app_.set_help_all_flag("--help-all", "Print the help of all commands");
+    app_.fallthrough();
+    app_.require_subcommand(1);
+    app_.formatter(std::make_shared<HelpFormatter>());
+    AddGlobalOptions();
+    AddInit();
+    AddKey();
+    AddDoc();
+    AddBackup();
+    AddStatus();
+    AddCheck();
+    AddRestore();
+    AddSettings();
+  }
+
+  CLI::App& app() { return app_; }
+
+ private:
+  void AddGlobalOptions() {
+    GlobalArguments& global = result_.global;
+    app_.add_option("--config", global.config_path,
+                    absl::StrCat("The configuration file; otherwise $HOLDFAST_CONFIG, otherwise "
+                                 "/etc/holdfast/holdfast.toml"))
+        ->type_name("FILE");
+    app_.add_option(
+            "--key", global.key_source,
+            "Where to read the master key, in place of what the configuration says: a file, "
+            "- for standard input, or credential:NAME. Never the key itself")
+        ->type_name("SOURCE");
+    app_.add_option("--store", global.store_name,
+                    "The store to work on, where the configuration has several")
+        ->type_name("NAME");
+    app_.add_flag("--json", global.json, "Print JSON, for scripts");
+    app_.add_flag("--quiet,-q", global.quiet, "Print results and errors only");
+  }
+
+  // A subcommand that ends the parse: its arguments are in the result afterwards.
+  template <typename Arguments>
+  CLI::App* AddCommand(CLI::App& parent, const std::string& name, const std::string& description,
+                       std::shared_ptr<Arguments> arguments) {
+    CLI::App* const command = parent.add_subcommand(name, description);
+    command->group("Commands");
+    command->final_callback(
+        [this, arguments = std::move(arguments)] { result_.command = *arguments; });
+    return command;
+  }
+
+  CLI::App& AddGroup(const std::string& name, const std::string& description) {
+    CLI::App* const group = app_.add_subcommand(name, description);
+    group->require_subcommand(1);
+    group->group("Commands");
+    return *group;
+  }
+
+  static void AddDuration(CLI::App* command, const std::string& name,
+                          std::optional<absl::Duration>* duration, const std::string& description) {
+    command
+        ->add_option_function<std::string>(
+            name,
+            [duration, name](const std::string& text) {
+              *duration = ParseDurationArgument(text);
+              if (!duration->has_value()) {
+                throw CLI::ValidationError(
+                    name,
+                    absl::StrCat("'", text, "' is no time; write it like 90s, 10m, 4h or 2d"));
+              }
+            },
+            description)
+        ->type_name("TIME");
+  }
+
+  void AddInit() {
+    auto arguments = std::make_shared<InitArguments>();
+    CLI::App* const command = AddCommand(app_, "init",
+                                         "Make the master key, the configuration and the folders "
+                                         "of a store and its agent. Shows the "
+                                         "key once; never overwrites anything",
+                                         arguments);
+    command
+        ->add_option("--destination", arguments->destinations,
+                     "Where backups go: a directory or a mounted share (file:///path or /path). "
+                     "Repeat it for several; it is made if its parent directory exists")
+        ->type_name("URL")
+        ->required()
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    command
+        ->add_option("--directory", arguments->directory,
+                     "Put everything into this directory, in place of /etc/holdfast, "
+                     "/var/lib/holdfast and /run/holdfast")
+        ->type_name("DIR");
+    arguments->store_name = "main";
+    command->add_option("--store-name", arguments->store_name, "What to call the store")
+        ->type_name("NAME")
+        ->capture_default_str();
+    command
+        ->add_option("--instance-file", arguments->instance_files,
+                     "A file or directory that travels with every backup (configuration, "
+                     "certificates). Repeat it for several")
+        ->type_name("PATH")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    command
+        ->add_option("--key-from", arguments->key_from,
+                     "Use this master key in place of a new one: a file, - for standard input, or "
+                     "credential:NAME")
+        ->type_name("SOURCE");
+  }
+
+  void AddKey() {
+    CLI::App& group = AddGroup("key", "Show or verify the master key");
+    AddCommand(group, "show", "Print the master key, to write it down",
+               std::make_shared<KeyShowArguments>());
+    AddCommand(group, "fingerprint", "Print the key's fingerprint, which may be shown to anybody",
+               std::make_shared<KeyFingerprintArguments>());
+    auto verify = std::make_shared<KeyVerifyArguments>();
+    CLI::App* const command =
+        AddCommand(group, "verify",
+                   "Compare another copy of the master key with the one in use, and say what is "
+                   "wrong with it",
+                   verify);
+    verify->source = "-";
+    command
+        ->add_option("source", verify->source,
+                     "The other copy: a file, or - to type it or read it from standard input")
+        ->type_name("SOURCE")
+        ->capture_default_str();
+    command->add_flag("--confirm", verify->confirm,
+                      "Tell the agent afterwards that the key is kept elsewhere");
+  }
+
+  static void AddCollectionAndId(CLI::App* command, std::string* collection, std::string* id) {
+    command->add_option("collection", *collection, "The document's collection")->required();
+    command->add_option("id", *id, "The document's id")->required();
+  }
+
+  static void AddIfRevision(CLI::App* command, uint64_t* revision) {
+    command
+        ->add_option("--if-revision", *revision,
+                     "Only if the document is at this revision; refused otherwise")
+        ->type_name("R")
+        ->check(CLI::PositiveNumber);
+  }
+
+  void AddDoc() {
+    CLI::App& group = AddGroup("doc", "Read and write documents");
+
+    auto put = std::make_shared<DocPutArguments>();
+    CLI::App* command = AddCommand(group, "put", "Write one document", put);
+    AddCollectionAndId(command, &put->collection, &put->id);
+    put->file = "-";
+    command->add_option("file", put->file, "What to write; - for standard input")
+        ->type_name("FILE")
+        ->capture_default_str();
+    command
+        ->add_option("--media-type", put->media_type,
+                     "What the content is; application/json, which is checked, unless given")
+        ->type_name("TYPE");
+    CLI::Option* const if_absent = command->add_flag(
+        "--if-absent", put->if_absent, "Only if there is no such document; refused otherwise");
+    AddIfRevision(command, &put->if_revision);
+    if_absent->excludes(command->get_option("--if-revision"));
+
+    auto get = std::make_shared<DocGetArguments>();
+    command = AddCommand(
+        group, "get", "Print the content of a document as it is; with --json, the document", get);
+    AddCollectionAndId(command, &get->collection, &get->id);
+
+    auto list = std::make_shared<DocListArguments>();
+    command =
+        AddCommand(group, "list", "List the documents of a collection, or the collections", list);
+    command->add_option("collection", list->collection,
+                        "The collection; all collections if left out");
+    command->add_option("--prefix", list->prefix, "Only documents whose id begins with this")
+        ->type_name("TEXT");
+    command->add_option("--limit", list->limit, "At most so many")
+        ->type_name("N")
+        ->check(CLI::PositiveNumber);
+
+    auto erase = std::make_shared<DocDeleteArguments>();
+    command = AddCommand(group, "delete", "Delete one document", erase);
+    AddCollectionAndId(command, &erase->collection, &erase->id);
+    AddIfRevision(command, &erase->if_revision);
+
+    auto import_arguments = std::make_shared<DocImportArguments>();
+    command = AddCommand(group, "import", "Write documents from JSON lines, as export prints them",
+                         import_arguments);
+    import_arguments->file = "-";
+    command->add_option("file", import_arguments->file, "The lines; - for standard input")
+        ->type_name("FILE")
+        ->capture_default_str();
+
+    auto export_arguments = std::make_shared<DocExportArguments>();
+    command = AddCommand(group, "export", "Print documents as JSON lines", export_arguments);
+    command->add_option("collection", export_arguments->collection,
+                        "The collection; all collections if left out");
+  }
+
+  static void AddRepository(CLI::App* command, std::string* source, std::string* store_id,
+                            const std::string& description) {
+    command->add_option("--from,--destination", *source, description)->type_name("URL|NAME");
+    command
+        ->add_option("--store-id", *store_id,
+                     "The store whose backups are meant, where the repository has several")
+        ->type_name("ID");
+  }
+
+  void AddBackup() {
+    CLI::App& group = AddGroup("backup", "Take and list backups");
+
+    auto now = std::make_shared<BackupNowArguments>();
+    CLI::App* command = AddCommand(
+        group, "now", "Take a backup and wait until it is durable at its destinations", now);
+    AddDuration(command, "--max-age", &now->max_age,
+                "A backup that is at most this old is good enough; 0 unless given");
+    command
+        ->add_option("--min-revision", now->min_revision,
+                     "A backup that holds this write is good enough, however old")
+        ->type_name("R")
+        ->check(CLI::PositiveNumber)
+        ->excludes(command->get_option("--max-age"));
+    command
+        ->add_option("--destinations", now->required_destinations,
+                     "How many destinations must hold it; as many as the settings require unless "
+                     "given")
+        ->type_name("N")
+        ->check(CLI::PositiveNumber);
+    command
+        ->add_option("--request-id", now->request_id,
+                     "The same id within 24 hours is the same request: safe to repeat")
+        ->type_name("ID");
+    AddDuration(command, "--timeout", &now->timeout,
+                "Wait for at most so long; the backup goes on without");
+
+    auto list = std::make_shared<BackupListArguments>();
+    command = AddCommand(group, "list", "List the backups, newest first", list);
+    AddRepository(command, &list->source, &list->store_id,
+                  "Read this destination directly, without the agent");
+    command->add_option("--limit", list->limit, "At most so many")
+        ->type_name("N")
+        ->check(CLI::PositiveNumber);
+
+    auto show = std::make_shared<BackupShowArguments>();
+    command = AddCommand(group, "show", "Show one backup", show);
+    command->add_option("id", show->backup_id, "The backup; the latest if left out");
+    AddRepository(command, &show->source, &show->store_id,
+                  "Read this destination directly, without the agent");
+
+    auto runs = std::make_shared<BackupRunsArguments>();
+    command = AddCommand(
+        group, "runs", "List the attempts at taking a backup, newest first: how they went, and why",
+        runs);
+    command->add_option("--limit", runs->limit, "At most so many; 20 unless given")
+        ->type_name("N")
+        ->check(CLI::PositiveNumber);
+
+    auto cancel = std::make_shared<BackupCancelArguments>();
+    command = AddCommand(group, "cancel", "Stop the run in progress", cancel);
+    command->add_option("run", cancel->run_id, "The run; the one in progress if left out");
+  }
+
+  void AddStatus() {
+    auto arguments = std::make_shared<StatusArguments>();
+    CLI::App* const command = AddCommand(
+        app_, "status", "How safe the stores are: the verdict first, then why", arguments);
+    command->add_flag("--check", arguments->check,
+                      "For monitoring: exit code 4 unless every store is HEALTHY");
+  }
+
+  void AddCheck() {
+    auto arguments = std::make_shared<CheckArguments>();
+    CLI::App* const command = AddCommand(
+        app_, "check", "Prove that the backups at the destinations are whole; needs no service",
+        arguments);
+    AddRepository(command, &arguments->source, &arguments->store_id,
+                  "Only this destination; all of the store's unless given");
+    command->add_flag(
+        "--read-data", arguments->read_data,
+        "Read and prove every byte; otherwise manifests, and that every object is there "
+        "with the right length and header");
+  }
+
+  void AddRestore() {
+    auto arguments = std::make_shared<RestoreArguments>();
+    CLI::App* const command = AddCommand(
+        app_, "restore",
+        "Bring a store back from a destination and the master key; needs no service", arguments);
+    command
+        ->add_option("--to", arguments->target,
+                     "The data directory to make; empty, or not there yet")
+        ->type_name("DIR")
+        ->required();
+    command
+        ->add_option("--from", arguments->source,
+                     "The destination to restore from; otherwise those of the configuration, the "
+                     "first that can be read")
+        ->type_name("URL|NAME");
+    command->add_option("--backup", arguments->backup_id, "The backup; the latest unless given")
+        ->type_name("ID");
+    command
+        ->add_option("--store-id", arguments->store_id,
+                     "The store whose backup is meant, where the repository has several")
+        ->type_name("ID");
+    command->add_flag("--as-new-store", arguments->as_new_store,
+                      "Make a copy with a store id of its own, to live beside the original");
+  }
+
+  void AddSettings() {
+    CLI::App& group = AddGroup("settings", "Show or change how a store is backed up");
+    AddCommand(group, "show", "Print the settings", std::make_shared<SettingsShowArguments>());
+
+    auto set = std::make_shared<SettingsSetArguments>();
+    CLI::App* const command =
+        AddCommand(group, "set", "Change what is given, and leave the rest", set);
+    command
+        ->add_option_function<std::string>(
+            "--automatic", [set](const std::string& text) { set->automatic = text == "on"; },
+            "Whether backups are taken by themselves")
+        ->type_name("on|off")
+        ->check(CLI::IsMember({"on", "off"}));
+    AddDuration(command, "--interval", &set->interval,
+                "How often: 1m to 24h, or whole days to 31d");
+    command->add_option("--start", set->start_time_of_day, "The time of day that it counts from")
+        ->type_name("HH:MM");
+    command->add_option("--zone", set->time_zone, "The zone of that time: Europe/Berlin")
+        ->type_name("ZONE");
+    command
+        ->add_option_function<std::vector<std::string>>(
+            "--add-destination",
+            [set](const std::vector<std::string>& texts) {
+              for (const std::string& text : texts) {
+                const size_t equals = text.find('=');
+                if (equals == std::string::npos || equals == 0 || equals + 1 == text.size()) {
+                  throw CLI::ValidationError(
+                      "--add-destination",
+                      absl::StrCat("'", text, "' is not of the form name=file:///path"));
+                }
+                set->add_destinations.push_back({text.substr(0, equals), text.substr(equals + 1)});
+              }
+            },
+            "Send backups there too. Repeat it for several")
+        ->type_name("NAME=URL")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    command
+        ->add_option("--remove-destination", set->remove_destinations,
+                     "Send backups there no longer; what is there stays. Repeat it for several")
+        ->type_name("NAME")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    command
+        ->add_option("--required", set->required_destinations,
+                     "How many destinations must hold a backup; 0 for all")
+        ->type_name("N");
+    command
+        ->add_option(
+            "--confirm-key", set->key_confirmed_fingerprint,
+            "Confirm that the master key of this fingerprint is kept elsewhere; \"\" takes "
+            "it back")
+        ->type_name("FINGERPRINT");
+  }
+
+  ParsedArguments& result_;
+  CLI::App app_;
+};
+
+}  // namespace
+
+absl::StatusOr<ParsedArguments> ParseArguments(const std::vector<std::string>& arguments) {
+  for (const std::string& argument : arguments) {
+    if (LooksLikeMasterKey(argument)) {
+      return absl::InvalidArgumentError(
+          "a master key must never be an argument: others can see it while the command runs, and "
+          "the "
+          "shell may have remembered it (remove it from its history); give --key a file, - for "
+          "standard input, or credential:NAME");
+    }
+  }
+  ParsedArguments result;
+  Grammar grammar(&result);
+  try {
+    // CLI11 takes them from the end.
+    grammar.app().parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+  } catch (const CLI::CallForVersion& version) {
+    result.text = absl::StrCat(version.what(), "\n");
+    return result;
+  } catch (const CLI::CallForAllHelp&) {
+    result.text = grammar.app().help("", CLI::AppFormatMode::All);
+    return result;
+  } catch (const CLI::CallForHelp&) {
+    result.text = grammar.app().help();
+    return result;
+  } catch (const CLI::ParseError& error) {
+    std::string command = "holdfast";
+    for (const CLI::App* app = &grammar.app(); !app->get_subcommands().empty();) {
+      app = app->get_subcommands().front();
+      absl::StrAppend(&command, " ", app->get_name());
+    }
+    return absl::InvalidArgumentError(absl::StrCat(error.what(), "\ntry: ", command, " --help"));
+  }
+  return result;
+}
+
+}  // namespace holdfast

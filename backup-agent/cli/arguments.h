@@ -1,0 +1,153 @@
+#ifndef HOLDFAST_BACKUP_AGENT_CLI_ARGUMENTS_H_
+#define HOLDFAST_BACKUP_AGENT_CLI_ARGUMENTS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+// The command line as values: what each command takes. README.md in this folder is its reference.
+//
+// Text that was not given is empty.
+
+namespace holdfast {
+
+// Before or after the command.
+struct GlobalArguments {
+  std::string config_path;
+  std::string key_source;
+  std::string store_name;
+  bool json = false;
+  bool quiet = false;
+};
+
+struct InitArguments {
+  std::string directory;
+  std::vector<std::string> destinations;
+  std::string store_name;
+  std::vector<std::string> instance_files;
+  std::string key_from;
+};
+
+struct KeyShowArguments {};
+struct KeyFingerprintArguments {};
+struct KeyVerifyArguments {
+  std::string source;
+  bool confirm = false;
+};
+
+struct DocPutArguments {
+  std::string collection;
+  std::string id;
+  std::string file;
+  std::string media_type;
+  bool if_absent = false;
+  uint64_t if_revision = 0;  // zero: at any
+};
+struct DocGetArguments {
+  std::string collection;
+  std::string id;
+};
+struct DocListArguments {
+  std::string collection;
+  std::string prefix;
+  uint64_t limit = 0;  // zero: all
+};
+struct DocDeleteArguments {
+  std::string collection;
+  std::string id;
+  uint64_t if_revision = 0;  // zero: at any
+};
+struct DocImportArguments {
+  std::string file;
+};
+struct DocExportArguments {
+  std::string collection;
+};
+
+struct BackupNowArguments {
+  std::optional<absl::Duration> max_age;
+  uint64_t min_revision = 0;           // zero: not given
+  uint32_t required_destinations = 0;  // zero: as the settings say
+  std::string request_id;
+  std::optional<absl::Duration> timeout;
+};
+// Which repository to read without the agent: a destination's URL, or its name in the
+// configuration.
+struct BackupListArguments {
+  std::string source;
+  std::string store_id;
+  uint64_t limit = 0;  // zero: all
+};
+struct BackupShowArguments {
+  std::string backup_id;
+  std::string source;
+  std::string store_id;
+};
+struct BackupRunsArguments {
+  uint64_t limit = 20;
+};
+struct BackupCancelArguments {
+  std::string run_id;
+};
+
+struct StatusArguments {
+  bool check = false;
+};
+
+struct CheckArguments {
+  std::string source;
+  std::string store_id;
+  bool read_data = false;
+};
+
+struct RestoreArguments {
+  std::string target;
+  std::string source;
+  std::string backup_id;
+  std::string store_id;
+  bool as_new_store = false;
+};
+
+struct SettingsShowArguments {};
+struct SettingsSetArguments {
+  std::optional<bool> automatic;
+  std::optional<absl::Duration> interval;
+  std::string start_time_of_day;
+  std::string time_zone;
+  struct NamedUrl {
+    std::string name;
+    std::string url;
+  };
+  std::vector<NamedUrl> add_destinations;
+  std::vector<std::string> remove_destinations;
+  std::optional<uint32_t> required_destinations;
+  std::optional<std::string> key_confirmed_fingerprint;  // empty takes it back
+};
+
+using CommandArguments =
+    std::variant<InitArguments, KeyShowArguments, KeyFingerprintArguments, KeyVerifyArguments,
+                 DocPutArguments, DocGetArguments, DocListArguments, DocDeleteArguments,
+                 DocImportArguments, DocExportArguments, BackupNowArguments, BackupListArguments,
+                 BackupShowArguments, BackupRunsArguments, BackupCancelArguments, StatusArguments,
+                 CheckArguments, RestoreArguments, SettingsShowArguments, SettingsSetArguments>;
+
+// What a command line comes to.
+struct ParsedArguments {
+  GlobalArguments global;
+  // Absent where only `text` is to be printed: --help and --version.
+  std::optional<CommandArguments> command;
+  std::string text;
+};
+
+// Parses what stands after the program's name. INVALID_ARGUMENT says what is wrong, and what help
+// there is. An argument that is a master key is refused and not repeated.
+absl::StatusOr<ParsedArguments> ParseArguments(const std::vector<std::string>& arguments);
+
+}  // namespace holdfast
+
+#endif  // HOLDFAST_BACKUP_AGENT_CLI_ARGUMENTS_H_

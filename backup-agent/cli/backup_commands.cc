@@ -1,0 +1,227 @@
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "backup-agent/cli/agent_client.h"
+#include "backup-agent/cli/backup_text.h"
+#include "backup-agent/cli/command.h"
+#include "backup-agent/cli/json_text.h"
+#include "backup-agent/cli/repository_reader.h"
+#include "backup-agent/cli/terminal.h"
+#include "common/base/status_macros.h"
+#include "common/base/thread.h"
+
+namespace holdfast {
+
+namespace {
+
+constexpr int kPageSize = 1000;
+
+// How often to look whether a run has begun.
+constexpr absl::Duration kRunLookInterval = absl::Milliseconds(200);
+
+// Longer than any backup: the caller may press Ctrl-C.
+constexpr absl::Duration kTriggerTimeoutDefault = absl::Hours(24 * 7);
+
+// Shows how the run in progress goes, whichever it is, while it lives.
+class RunWatcher {
+ public:
+  RunWatcher(AgentClient& agent, CommandContext& context)
+      : agent_(agent),
+        context_(context),
+        stop_(context.cancellation),
+        thread_("watch", [this] { Watch(); }) {}
+  ~RunWatcher() { stop_.Cancel(absl::CancelledError("the backup is there")); }
+
+ private:
+  void Watch() {
+    ProgressDisplay display(context_.console, context_.clock);
+    v1::WatchRunRequest request;
+    request.set_store_name(context_.global.store_name);
+    const Cancellation stopped = stop_.token();
+    while (!stopped.IsCancelled()) {
+      // There may be none yet, or the agent may be gone: who waits for the backup will hear of
+      // that.
+      (void)agent_.WatchRun(
+          request, [&display](const v1::Run& run) { display.Update(RunProgress(run)); }, stopped);
+      (void)SleepFor(context_.clock, kRunLookInterval, stopped);
+    }
+  }
+
+  AgentClient& agent_;
+  CommandContext& context_;
+  CancellationSource stop_;
+  Thread thread_;  // last: it uses all of the above
+};
+
+std::string DescribeTriggered(const v1::TriggerBackupResponse& response, absl::Duration duration) {
+  const v1::Backup& backup = response.backup();
+  return absl::StrCat(
+      response.already_there() ? "there already: " : "", "backup ", backup.backup_id(), "\n",
+      FormatCount(backup.document_count(), "document"), " at revision ", backup.revision(), ", ",
+      FormatBytes(backup.size_bytes()), " in ", FormatCount(backup.file_count(), "file"), ", ",
+      FormatBytes(backup.added_bytes()), " added, at ",
+      absl::StrJoin(backup.destination_names(), ", "), "; ", DescribeDuration(duration), "\n");
+}
+
+absl::Status PrintBackups(const std::vector<v1::Backup>& backups, CommandContext& context) {
+  if (context.global.json) {
+    v1::ListBackupsResponse list;
+    for (const v1::Backup& backup : backups) *list.add_backups() = backup;
+    return context.console.WriteLine(MessageToJson(list));
+  }
+  if (backups.empty()) context.console.Note("there is no backup yet");
+  return backups.empty() ? absl::OkStatus() : context.console.Write(FormatBackupTable(backups));
+}
+
+absl::Status PrintBackup(const v1::Backup& backup, CommandContext& context) {
+  return context.global.json ? context.console.WriteLine(MessageToJson(backup))
+                             : context.console.Write(FormatBackup(backup));
+}
+
+// Newest first. What can't be read is named on the error stream, and makes the whole an error.
+absl::StatusOr<std::vector<v1::Backup>> ListDirectly(const std::string& destination,
+                                                     const std::string& store_id_text,
+                                                     CommandContext& context,
+                                                     absl::Status* damage) {
+  HOLDFAST_ASSIGN_OR_RETURN(const std::optional<StoreId> store_id, ParseStoreId(store_id_text));
+  HOLDFAST_ASSIGN_OR_RETURN(const std::vector<DestinationConfig> destinations,
+                            FindDestinations(destination, context));
+  HOLDFAST_ASSIGN_OR_RETURN(const MasterKey key, ReadCommandKey(context));
+  HOLDFAST_ASSIGN_OR_RETURN(
+      const auto reader,
+      RepositoryReader::Open(destinations.front().url, store_id, key, context.cancellation));
+  HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, reader->store().ListBackups());
+  std::vector<v1::Backup> backups;
+  for (auto backup = listing.backups.rbegin(); backup != listing.backups.rend(); ++backup) {
+    backups.push_back(ToBackup(backup->summary, destinations.front().name));
+  }
+  for (const auto& [backup_id, status] : listing.damaged) {
+    context.console.Complain(absl::StrCat("damaged: backup ", backup_id, ": ", status.message()));
+    *damage = absl::DataLossError(
+        absl::StrCat(FormatCount(listing.damaged.size(), "manifest"), " can't be read"));
+  }
+  return backups;
+}
+
+}  // namespace
+
+absl::Status RunCommand(const BackupNowArguments& arguments, CommandContext& context) {
+  HOLDFAST_ASSIGN_OR_RETURN(std::string socket, FindAgentSocket(context));
+  AgentClient agent(std::move(socket), context.cancellation);
+  v1::TriggerBackupRequest request;
+  request.set_store_name(context.global.store_name);
+  request.set_required_destinations(arguments.required_destinations);
+  request.set_request_id(arguments.request_id);
+  if (arguments.min_revision != 0) {
+    request.set_min_revision(arguments.min_revision);
+  } else {
+    *request.mutable_max_age() = ToProtoDuration(arguments.max_age.value_or(absl::ZeroDuration()));
+  }
+  const MonotonicTime start = context.clock.MonotonicNow();
+  absl::StatusOr<v1::TriggerBackupResponse> response;
+  {
+    const RunWatcher watcher(agent, context);
+    response = agent.TriggerBackup(request, arguments.timeout.value_or(kTriggerTimeoutDefault));
+  }
+  if (!response.ok()) {
+    if (absl::IsCancelled(response.status()) || absl::IsDeadlineExceeded(response.status())) {
+      context.console.Note(
+          "the backup goes on; follow it with `holdfast status`, stop it with `holdfast backup "
+          "cancel`");
+    }
+    return response.status();
+  }
+  if (context.global.json) return context.console.WriteLine(MessageToJson(*response));
+  return context.console.Write(DescribeTriggered(*response, context.clock.MonotonicNow() - start));
+}
+
+absl::Status RunCommand(const BackupListArguments& arguments, CommandContext& context) {
+  std::vector<v1::Backup> backups;
+  absl::Status damage;
+  const uint64_t limit = arguments.limit == 0 ? UINT64_MAX : arguments.limit;
+  if (!arguments.source.empty()) {
+    HOLDFAST_ASSIGN_OR_RETURN(backups,
+                              ListDirectly(arguments.source, arguments.store_id, context, &damage));
+  } else {
+    if (!arguments.store_id.empty()) {
+      return absl::InvalidArgumentError("--store-id goes with --from");
+    }
+    HOLDFAST_ASSIGN_OR_RETURN(std::string socket, FindAgentSocket(context));
+    AgentClient agent(std::move(socket), context.cancellation);
+    v1::ListBackupsRequest request;
+    request.set_store_name(context.global.store_name);
+    request.set_page_size(static_cast<int>(std::min<uint64_t>(limit, kPageSize)));
+    do {
+      HOLDFAST_ASSIGN_OR_RETURN(v1::ListBackupsResponse page, agent.ListBackups(request));
+      for (v1::Backup& backup : *page.mutable_backups()) backups.push_back(std::move(backup));
+      request.set_page_token(page.next_page_token());
+    } while (!request.page_token().empty() && backups.size() < limit);
+  }
+  if (backups.size() > limit) backups.resize(limit);
+  HOLDFAST_RETURN_IF_ERROR(PrintBackups(backups, context));
+  return damage;
+}
+
+absl::Status RunCommand(const BackupShowArguments& arguments, CommandContext& context) {
+  if (arguments.source.empty()) {
+    if (!arguments.store_id.empty()) {
+      return absl::InvalidArgumentError("--store-id goes with --from");
+    }
+    HOLDFAST_ASSIGN_OR_RETURN(std::string socket, FindAgentSocket(context));
+    AgentClient agent(std::move(socket), context.cancellation);
+    v1::GetBackupRequest request;
+    request.set_store_name(context.global.store_name);
+    request.set_backup_id(arguments.backup_id);
+    HOLDFAST_ASSIGN_OR_RETURN(const v1::Backup backup, agent.GetBackup(request));
+    return PrintBackup(backup, context);
+  }
+  absl::Status damage;
+  HOLDFAST_ASSIGN_OR_RETURN(const std::vector<v1::Backup> backups,
+                            ListDirectly(arguments.source, arguments.store_id, context, &damage));
+  for (const v1::Backup& backup : backups) {
+    if (!arguments.backup_id.empty() && backup.backup_id() != arguments.backup_id) continue;
+    return PrintBackup(backup, context);
+  }
+  HOLDFAST_RETURN_IF_ERROR(damage);
+  return absl::NotFoundError(arguments.backup_id.empty()
+                                 ? std::string("there is no backup yet")
+                                 : absl::StrCat("there is no backup ", arguments.backup_id));
+}
+
+absl::Status RunCommand(const BackupRunsArguments& arguments, CommandContext& context) {
+  HOLDFAST_ASSIGN_OR_RETURN(std::string socket, FindAgentSocket(context));
+  AgentClient agent(std::move(socket), context.cancellation);
+  v1::ListRunsRequest request;
+  request.set_store_name(context.global.store_name);
+  v1::ListRunsResponse runs;
+  for (uint64_t left = arguments.limit; left > 0;) {
+    request.set_page_size(static_cast<int>(std::min<uint64_t>(left, kPageSize)));
+    HOLDFAST_ASSIGN_OR_RETURN(v1::ListRunsResponse page, agent.ListRuns(request));
+    left -= std::min<uint64_t>(left, static_cast<uint64_t>(page.runs_size()));
+    request.set_page_token(page.next_page_token());
+    runs.MergeFrom(page);
+    if (request.page_token().empty()) break;
+  }
+  runs.clear_next_page_token();
+  if (context.global.json) return context.console.WriteLine(MessageToJson(runs));
+  if (runs.runs().empty()) context.console.Note("there was no run yet");
+  return runs.runs().empty() ? absl::OkStatus() : context.console.Write(FormatRunTable(runs));
+}
+
+absl::Status RunCommand(const BackupCancelArguments& arguments, CommandContext& context) {
+  HOLDFAST_ASSIGN_OR_RETURN(std::string socket, FindAgentSocket(context));
+  AgentClient agent(std::move(socket), context.cancellation);
+  v1::CancelRunRequest request;
+  request.set_store_name(context.global.store_name);
+  request.set_run_id(arguments.run_id);
+  HOLDFAST_ASSIGN_OR_RETURN(const v1::Run run, agent.CancelRun(request));
+  if (context.global.json) return context.console.WriteLine(MessageToJson(run));
+  return context.console.WriteLine(FormatEndedRun(run));
+}
+
+}  // namespace holdfast

@@ -1,0 +1,240 @@
+#include "backup-agent/cli/backup_text.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
+#include "google/protobuf/util/time_util.h"
+
+namespace holdfast {
+
+namespace {
+
+using google::protobuf::util::TimeUtil;
+
+constexpr int kLabelColumns = 16;
+
+// "label           value".
+void AddLine(std::string* text, absl::string_view label, absl::string_view value) {
+  absl::StrAppendFormat(text, "%-*s%s\n", kLabelColumns, label, value);
+}
+
+std::string FormatWhen(absl::Time time, absl::Time now) {
+  return time <= now ? absl::StrCat(DescribeDuration(now - time), " ago")
+                     : absl::StrCat("in ", DescribeDuration(time - now));
+}
+
+// "caught up" of CAUSE_CAUGHT_UP.
+std::string LowerName(absl::string_view name, absl::string_view prefix) {
+  return absl::StrReplaceAll(absl::AsciiStrToLower(absl::StripPrefix(name, prefix)), {{"_", " "}});
+}
+
+google::protobuf::Timestamp FromMicros(int64_t micros) {
+  return TimeUtil::MicrosecondsToTimestamp(micros);
+}
+
+}  // namespace
+
+absl::Time ToTime(const google::protobuf::Timestamp& timestamp) {
+  return absl::FromUnixMicros(TimeUtil::TimestampToMicroseconds(timestamp));
+}
+
+absl::Duration ToDuration(const google::protobuf::Duration& duration) {
+  return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
+}
+
+google::protobuf::Duration ToProtoDuration(absl::Duration duration) {
+  return TimeUtil::NanosecondsToDuration(absl::ToInt64Nanoseconds(duration));
+}
+
+v1::Backup ToBackup(const repository::v1::BackupSummary& summary, absl::string_view place) {
+  v1::Backup backup;
+  backup.set_backup_id(summary.backup_id());
+  backup.set_store_id(absl::BytesToHexString(summary.store_id()));
+  backup.set_incarnation(absl::BytesToHexString(summary.incarnation()));
+  backup.set_ordinal(summary.ordinal());
+  *backup.mutable_checkpoint_time() = FromMicros(summary.checkpoint_time_us());
+  backup.set_revision(summary.revision());
+  *backup.mutable_commit_time() = FromMicros(summary.commit_time_us());
+  backup.set_document_count(summary.document_count());
+  backup.set_state_digest(absl::BytesToHexString(summary.state_digest()));
+  backup.set_file_count(summary.file_count());
+  backup.set_size_bytes(summary.size_bytes());
+  backup.set_added_bytes(summary.added_bytes());
+  backup.add_destination_names(std::string(place));
+  return backup;
+}
+
+std::string FormatBackupTable(const std::vector<v1::Backup>& backups) {
+  Table table({"BACKUP", "TAKEN", "REVISION", "DOCUMENTS", "SIZE", "ADDED", "AT"});
+  for (const size_t column : {2, 3, 4, 5}) table.AlignRight(column);
+  for (const v1::Backup& backup : backups) {
+    table.AddRow({backup.backup_id(), DescribeTime(ToTime(backup.checkpoint_time())),
+                  absl::StrCat(backup.revision()), FormatCount(backup.document_count()),
+                  FormatBytes(backup.size_bytes()), FormatBytes(backup.added_bytes()),
+                  absl::StrJoin(backup.destination_names(), ", ")});
+  }
+  return table.ToText();
+}
+
+std::string FormatBackup(const v1::Backup& backup) {
+  std::string text;
+  AddLine(&text, "backup", backup.backup_id());
+  AddLine(&text, "store id", backup.store_id());
+  AddLine(&text, "incarnation", backup.incarnation());
+  AddLine(&text, "ordinal", absl::StrCat(backup.ordinal()));
+  AddLine(&text, "taken", DescribeTime(ToTime(backup.checkpoint_time())));
+  AddLine(
+      &text, "revision",
+      absl::StrCat(backup.revision(), ", committed ", DescribeTime(ToTime(backup.commit_time()))));
+  AddLine(&text, "documents", FormatCount(backup.document_count()));
+  AddLine(&text, "state digest", backup.state_digest());
+  AddLine(&text, "size",
+          absl::StrCat(FormatBytes(backup.size_bytes()), " in ",
+                       FormatCount(backup.file_count(), "file"), "; ",
+                       FormatBytes(backup.added_bytes()), " added to the repository"));
+  if (!backup.manifest_hash().empty()) {
+    AddLine(&text, "manifest hash", absl::BytesToHexString(backup.manifest_hash()));
+  }
+  AddLine(&text, "at", absl::StrJoin(backup.destination_names(), ", "));
+  return text;
+}
+
+std::string FormatRunTable(const v1::ListRunsResponse& runs) {
+  Table table({"RUN", "STARTED", "CAUSE", "STATE", "TOOK", "SENT", "BACKUP"});
+  for (const size_t column : {4, 5}) table.AlignRight(column);
+  std::string errors;
+  for (const v1::Run& run : runs.runs()) {
+    table.AddRow({run.run_id(), DescribeTime(ToTime(run.start_time())),
+                  LowerName(v1::Run::Cause_Name(run.cause()), "CAUSE_"),
+                  LowerName(v1::Run::State_Name(run.state()), "STATE_"),
+                  run.has_end_time()
+                      ? DescribeDuration(ToTime(run.end_time()) - ToTime(run.start_time()))
+                      : std::string(PhaseName(run.phase())),
+                  FormatBytes(run.bytes_sent()), run.backup_id()});
+    if (!run.error().empty()) absl::StrAppend(&errors, run.run_id(), ": ", run.error(), "\n");
+  }
+  return table.ToText() + errors;
+}
+
+absl::string_view PhaseName(v1::Run::Phase phase) {
+  switch (phase) {
+    case v1::Run::PHASE_CHECKPOINT:
+      return "make a checkpoint";
+    case v1::Run::PHASE_COMPARE:
+      return "compare with the destinations";
+    case v1::Run::PHASE_TRANSFER:
+      return "send";
+    case v1::Run::PHASE_COMMIT:
+      return "commit";
+    default:
+      return "begin";
+  }
+}
+
+Progress RunProgress(const v1::Run& run) {
+  Progress progress{.what = std::string(PhaseName(run.phase())), .items = "file"};
+  if (run.phase() == v1::Run::PHASE_TRANSFER) {
+    progress.items_done = run.files_sent();
+    progress.items_total = run.files_to_send();
+    progress.bytes_done = run.bytes_sent();
+    progress.bytes_total = run.bytes_to_send();
+  }
+  return progress;
+}
+
+std::string FormatEndedRun(const v1::Run& run) {
+  std::string text =
+      absl::StrCat("run ", run.run_id(), " ", LowerName(v1::Run::State_Name(run.state()), "STATE_"),
+                   " after ", DescribeDuration(ToTime(run.end_time()) - ToTime(run.start_time())));
+  if (!run.error().empty()) absl::StrAppend(&text, ": ", run.error());
+  return text;
+}
+
+absl::string_view VerdictName(v1::BackupStatus::Verdict verdict) {
+  return absl::StripPrefix(v1::BackupStatus::Verdict_Name(verdict), "VERDICT_");
+}
+
+std::string FormatStatus(const v1::GetBackupStatusResponse& response, absl::Time now) {
+  std::string text;
+  for (const v1::BackupStatus& status : response.stores()) {
+    if (!text.empty()) text += "\n";
+    absl::StrAppend(&text, status.store_name(), ": ", VerdictName(status.verdict()));
+    if (!status.reason().empty()) absl::StrAppend(&text, ": ", status.reason());
+    text += "\n";
+    const v1::Backup& last = status.last_backup();
+    AddLine(&text, "  last backup",
+            status.has_last_backup()
+                ? absl::StrCat(last.backup_id(), ", ",
+                               DescribeDuration(ToDuration(status.last_backup_age())),
+                               " old: ", FormatCount(last.document_count(), "document"), ", ",
+                               FormatBytes(last.size_bytes()), ", revision ", last.revision())
+                : "none");
+    if (status.has_current_run()) {
+      AddLine(&text, "  in progress", FormatProgress(RunProgress(status.current_run()), {}));
+    }
+    AddLine(&text, "  next backup",
+            status.has_next_due_time()
+                ? absl::StrCat(DescribeTime(ToTime(status.next_due_time())), ", ",
+                               FormatWhen(ToTime(status.next_due_time()), now))
+                : "when somebody asks for one: automatic backups are off");
+    if (status.has_last_run() && status.last_run().state() != v1::Run::STATE_SUCCEEDED) {
+      AddLine(&text, "  last run", FormatEndedRun(status.last_run()));
+    }
+    if (status.consecutive_failures() > 0) {
+      AddLine(&text, "  failures",
+              absl::StrCat(status.consecutive_failures(), " in a row: ", status.last_error()));
+    }
+    if (!status.store_error().empty()) AddLine(&text, "  store", status.store_error());
+    for (const v1::DestinationStatus& destination : status.destinations()) {
+      std::string state =
+          destination.has_last_success_time()
+              ? absl::StrCat("last backup ",
+                             DescribeDuration(ToDuration(destination.last_success_age())), " ago")
+              : "no backup yet";
+      if (destination.consecutive_failures() > 0) {
+        absl::StrAppend(&state, "; ", FormatCount(destination.consecutive_failures(), "failure"),
+                        " in a row: ", destination.last_error());
+      }
+      AddLine(&text, "  destination",
+              absl::StrCat(destination.destination_name(), " (", destination.url(), "): ", state));
+    }
+  }
+  return text;
+}
+
+std::string FormatSettings(const v1::Settings& settings) {
+  std::string text;
+  AddLine(&text, "store", settings.store_name());
+  const v1::Schedule& schedule = settings.schedule();
+  AddLine(&text, "automatic",
+          schedule.automatic()
+              ? absl::StrCat("every ", DescribeDuration(ToDuration(schedule.interval())), " from ",
+                             schedule.start_time_of_day(), " ", schedule.time_zone())
+              : "off");
+  if (settings.has_next_due_time()) {
+    AddLine(&text, "next backup", DescribeTime(ToTime(settings.next_due_time())));
+  }
+  for (const v1::Destination& destination : settings.destinations()) {
+    AddLine(&text, "destination", absl::StrCat(destination.name(), "  ", destination.url()));
+  }
+  AddLine(&text, "required",
+          settings.required_destinations() == 0
+              ? "all destinations"
+              : FormatCount(settings.required_destinations(), "destination"));
+  AddLine(&text, "master key",
+          absl::StrCat("fingerprint ", settings.key_fingerprint(),
+                       settings.key_confirmed_fingerprint().empty()
+                           ? ", not confirmed as kept elsewhere (holdfast key verify --confirm)"
+                           : ", confirmed as kept elsewhere"));
+  AddLine(&text, "revision", absl::StrCat(settings.settings_revision()));
+  return text;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,55 @@
+#ifndef HOLDFAST_BACKUP_AGENT_CLI_BACKUP_TEXT_H_
+#define HOLDFAST_BACKUP_AGENT_CLI_BACKUP_TEXT_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "backup-agent/cli/terminal.h"
+#include "google/protobuf/duration.pb.h"
+#include "google/protobuf/timestamp.pb.h"
+#include "holdfast/repository/v1/repository.pb.h"
+#include "holdfast/v1/backup_agent.pb.h"
+
+// Backups, runs and statuses as people read them. Pure functions.
+
+namespace holdfast {
+
+absl::Time ToTime(const google::protobuf::Timestamp& timestamp);
+absl::Duration ToDuration(const google::protobuf::Duration& duration);
+google::protobuf::Duration ToProtoDuration(absl::Duration duration);
+
+// What a repository says of a backup, as the agent would tell it.
+v1::Backup ToBackup(const repository::v1::BackupSummary& summary, absl::string_view place);
+
+// A table of backups, with a row each.
+std::string FormatBackupTable(const std::vector<v1::Backup>& backups);
+
+// All about one backup, a line each.
+std::string FormatBackup(const v1::Backup& backup);
+
+// A table of runs, with a row each, and below it why those that failed did.
+std::string FormatRunTable(const v1::ListRunsResponse& runs);
+
+// "send", "commit", ...
+absl::string_view PhaseName(v1::Run::Phase phase);
+
+// How far a run in progress is.
+Progress RunProgress(const v1::Run& run);
+
+// What a run that has ended did, in a line: "run … failed after 12 s: …".
+std::string FormatEndedRun(const v1::Run& run);
+
+// "HEALTHY", "OVERDUE", ...
+absl::string_view VerdictName(v1::BackupStatus::Verdict verdict);
+
+// Some lines a store, the verdict first.
+std::string FormatStatus(const v1::GetBackupStatusResponse& response, absl::Time now);
+
+// A line each.
+std::string FormatSettings(const v1::Settings& settings);
+
+}  // namespace holdfast
+
+#endif  // HOLDFAST_BACKUP_AGENT_CLI_BACKUP_TEXT_H_

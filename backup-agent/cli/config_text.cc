@@ -1,0 +1,143 @@
+#include "backup-agent/cli/config_text.h"
+
+#include <set>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "common/base/status_macros.h"
+#include "common/config/setting_rules.h"
+#include "common/storage/open_blob_store.h"
+
+namespace holdfast {
+
+namespace {
+
+// A basic string of TOML.
+std::string TomlString(absl::string_view text) {
+  std::string toml = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      toml += '\\';
+      toml += c;
+    } else if (byte < 0x20 || byte == 0x7F) {
+      absl::StrAppendFormat(&toml, "\\u%04X", byte);
+    } else {
+      toml += c;
+    }
+  }
+  toml += '"';
+  return toml;
+}
+
+// A name for a destination at `url`: "share" for "file:///mnt/Share".
+std::string NameOfUrl(absl::string_view url) {
+  while (absl::EndsWith(url, "/")) url.remove_suffix(1);
+  const size_t slash = url.rfind('/');
+  absl::string_view last = slash == absl::string_view::npos ? url : url.substr(slash + 1);
+  last = last.substr(0, kNameLengthMax / 2);  // leaves room for a number
+  std::string name;
+  for (const char c : last) {
+    const auto byte = static_cast<unsigned char>(c);
+    name += absl::ascii_isalnum(byte) || c == '_' ? absl::ascii_tolower(byte) : '-';
+  }
+  return name.empty() ? "backups" : name;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<DestinationConfig>> NameDestinations(
+    const std::vector<std::string>& texts) {
+  std::vector<DestinationConfig> destinations;
+  std::set<std::string> names;
+  for (const std::string& text : texts) {
+    DestinationConfig destination;
+    absl::string_view url = text;
+    const size_t equals = url.find('=');
+    const size_t slash = url.find('/');
+    if (equals != absl::string_view::npos && equals < slash) {
+      destination.name = std::string(url.substr(0, equals));
+      HOLDFAST_RETURN_IF_ERROR(CheckName(destination.name), "--destination");
+      url.remove_prefix(equals + 1);
+    }
+    HOLDFAST_ASSIGN_OR_RETURN(destination.url, CanonicalBlobStoreUrl(url), "--destination");
+    if (destination.name.empty()) {
+      const std::string name = NameOfUrl(destination.url);
+      destination.name = name;
+      for (int number = 2; names.count(destination.name) > 0; ++number) {
+        destination.name = absl::StrCat(name, "-", number);
+      }
+    }
+    names.insert(destination.name);
+    destinations.push_back(std::move(destination));
+  }
+  return destinations;
+}
+
+std::string FormatConfig(const NewConfig& config) {
+  std::string text = absl::StrCat(
+      "# The configuration of Holdfast: of its store, its agent and the command line.\n"
+      "# A key that does not exist is an error. Relative paths are taken from this file's folder.\n"
+      "\n"
+      "# Where the master key is read from: a file of mode 0600, or \"credential:NAME\" for a\n"
+      "# systemd credential. Never the key itself.\n"
+      "master_key = ",
+      TomlString(config.master_key),
+      "\n"
+      "\n"
+      "[store]\n"
+      "# The encrypted database and its keys.\n"
+      "data_directory = ",
+      TomlString(config.data_directory),
+      "\n"
+      "# The unix socket that applications and the agent reach the store at.\n"
+      "socket = ",
+      TomlString(config.store_socket),
+      "\n"
+      "# Other files and directories that an instance needs: they travel with every backup.\n"
+      "instance_files = [\n");
+  for (const std::string& path : config.instance_files) {
+    absl::StrAppend(&text, "  ", TomlString(path), ",\n");
+  }
+  absl::StrAppend(
+      &text,
+      "]\n"
+      "\n"
+      "[agent]\n"
+      "# What the agent remembers: settings, runs.\n"
+      "state_directory = ",
+      TomlString(config.state_directory),
+      "\n"
+      "socket = ",
+      TomlString(config.agent_socket),
+      "\n"
+      "\n"
+      "# A store that the agent backs up. What stands from here on only seeds its settings, when "
+      "the\n"
+      "# agent first sees it; afterwards they are changed with `holdfast settings set`.\n"
+      "[[agent.stores]]\n"
+      "name = ",
+      TomlString(config.store_name),
+      "\n"
+      "socket = ",
+      TomlString(config.store_socket),
+      "\n"
+      "# How many destinations must hold a backup for it to count; 0 for all.\n"
+      "required_destinations = 0\n"
+      "\n"
+      "[agent.stores.schedule]\n"
+      "automatic = true\n"
+      "interval = \"4h\"\n"
+      "start_time_of_day = \"00:00\"\n"
+      "time_zone = \"UTC\"\n");
+  for (const DestinationConfig& destination : config.destinations) {
+    absl::StrAppend(&text, "\n[[agent.stores.destinations]]\nname = ", TomlString(destination.name),
+                    "\nurl = ", TomlString(destination.url), "\n");
+  }
+  return text;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,289 @@
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "backup-agent/cli/command.h"
+#include "backup-agent/cli/config_text.h"
+#include "backup-agent/cli/json_text.h"
+#include "backup-agent/cli/repository_reader.h"
+#include "backup-agent/cli/terminal.h"
+#include "common/base/status_macros.h"
+#include "common/crypto/key_source.h"
+#include "common/database/data_directory.h"
+#include "common/io/durable_file.h"
+#include "common/io/files.h"
+#include "common/io/path.h"
+#include "common/repository/repository.h"
+
+namespace holdfast {
+
+namespace {
+
+constexpr absl::string_view kFileUrlPrefix = "file://";
+constexpr mode_t kFolderMode = 0700;
+constexpr mode_t kFileMode = 0600;
+
+// What is to be made, and where.
+struct Plan {
+  std::string config_path;
+  std::string key_path;  // empty where the key stays where it is
+  NewConfig config;
+};
+
+absl::StatusOr<std::string> AbsolutePath(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path absolute = std::filesystem::absolute(path, error);
+  if (path.empty() || error) {
+    return absl::InvalidArgumentError(absl::StrCat("'", path, "' is no path"));
+  }
+  std::string normal = absolute.lexically_normal().string();
+  if (normal.size() > 1) normal = std::string(absl::StripSuffix(normal, "/"));
+  return normal;
+}
+
+absl::StatusOr<Plan> MakePlan(const InitArguments& arguments, const CommandContext& context) {
+  if (!context.global.key_source.empty()) {
+    return absl::InvalidArgumentError("init takes an existing key by --key-from, not by --key");
+  }
+  Plan plan;
+  NewConfig& config = plan.config;
+  config.store_name = arguments.store_name;
+  HOLDFAST_ASSIGN_OR_RETURN(config.destinations, NameDestinations(arguments.destinations));
+  if (arguments.directory.empty()) {
+    HOLDFAST_ASSIGN_OR_RETURN(plan.config_path, AbsolutePath(ConfigPath(context)));
+    config.data_directory = "/var/lib/holdfast/store";
+    config.state_directory = "/var/lib/holdfast/agent";
+    config.store_socket = "/run/holdfast/store/store.sock";
+    config.agent_socket = "/run/holdfast/agent/agent.sock";
+  } else {
+    if (!context.global.config_path.empty()) {
+      return absl::InvalidArgumentError(
+          "--directory says where the configuration goes: leave out --config");
+    }
+    HOLDFAST_ASSIGN_OR_RETURN(const std::string directory, AbsolutePath(arguments.directory));
+    plan.config_path = JoinPath(directory, "holdfast.toml");
+    config.data_directory = JoinPath(directory, "store");
+    config.state_directory = JoinPath(directory, "agent");
+    config.store_socket = JoinPath(directory, "run/store/store.sock");
+    config.agent_socket = JoinPath(directory, "run/agent/agent.sock");
+  }
+  config.master_key = plan.key_path = JoinPath(FolderOf(plan.config_path), "master.key");
+  if (!arguments.key_from.empty() && arguments.key_from != "-") {
+    plan.key_path.clear();
+    if (absl::StartsWith(arguments.key_from, "credential:")) {
+      config.master_key = arguments.key_from;
+    } else {
+      HOLDFAST_ASSIGN_OR_RETURN(
+          config.master_key,
+          AbsolutePath(std::string(absl::StripPrefix(arguments.key_from, "file:"))));
+    }
+  }
+  // A new machine is set up again by what stands in it.
+  config.instance_files.push_back(plan.config_path);
+  for (const std::string& path : arguments.instance_files) {
+    HOLDFAST_ASSIGN_OR_RETURN(std::string absolute, AbsolutePath(path));
+    HOLDFAST_RETURN_IF_ERROR(GetFileInfo(absolute).status(), "--instance-file");
+    config.instance_files.push_back(std::move(absolute));
+  }
+  // What the services would refuse is refused here, before anything is made.
+  HOLDFAST_RETURN_IF_ERROR(ParseConfig(FormatConfig(config), plan.config_path).status());
+  return plan;
+}
+
+absl::Status RefuseExisting(const std::string& path, absl::string_view what,
+                            absl::string_view advice) {
+  HOLDFAST_ASSIGN_OR_RETURN(const bool exists, FileExists(path));
+  if (!exists) return absl::OkStatus();
+  return absl::AlreadyExistsError(
+      absl::StrCat("there is ", what, " ", path, " already, and nothing is overwritten: ", advice));
+}
+
+// The data directory is refused by who makes it.
+absl::Status RefuseFilledStateDirectory(const std::string& path) {
+  const absl::StatusOr<std::vector<DirectoryEntry>> entries = ListDirectory(path);
+  if (absl::IsNotFound(entries.status())) return absl::OkStatus();
+  HOLDFAST_RETURN_IF_ERROR(entries.status());
+  if (entries->empty()) return absl::OkStatus();
+  return absl::AlreadyExistsError(absl::StrCat(
+      "the agent's state directory ", path, " is not empty (there is ", entries->front().name,
+      " in it): move it away, for it belongs to another installation"));
+}
+
+// Nothing that is there already is touched.
+absl::Status CheckNothingIsThere(const Plan& plan) {
+  HOLDFAST_RETURN_IF_ERROR(RefuseExisting(plan.config_path, "a configuration",
+                                          "use what is there, or choose another --directory"));
+  if (!plan.key_path.empty()) {
+    HOLDFAST_RETURN_IF_ERROR(
+        RefuseExisting(plan.key_path, "a master key",
+                       absl::StrCat("to use it, give --key-from ", ShellQuote(plan.key_path),
+                                    "; remove it only if no backup was ever made with it")));
+  }
+  return RefuseFilledStateDirectory(plan.config.state_directory);
+}
+
+// Makes the last part of the path, if need be. True if it did.
+absl::StatusOr<bool> MakeDestinationDirectory(const std::string& path) {
+  HOLDFAST_ASSIGN_OR_RETURN(const bool exists, FileExists(path));
+  if (exists) return false;
+  const std::string parent = FolderOf(path);
+  HOLDFAST_ASSIGN_OR_RETURN(const bool parent_exists, FileExists(parent));
+  if (!parent_exists) {
+    return absl::NotFoundError(absl::StrCat("neither ", path, " nor ", parent,
+                                            " exists: make it, or mount what belongs there"));
+  }
+  HOLDFAST_RETURN_IF_ERROR(MakeDirectories(path, kFolderMode));
+  return true;
+}
+
+// How a destination was found or made.
+struct PreparedDestination {
+  DestinationConfig destination;
+  std::string repository_id;
+  bool made_directory = false;
+  bool made_repository = false;
+};
+
+absl::StatusOr<PreparedDestination> PrepareDestination(const DestinationConfig& destination,
+                                                       CommandContext& context) {
+  PreparedDestination prepared;
+  prepared.destination = destination;
+  absl::string_view path = destination.url;
+  if (absl::ConsumePrefix(&path, kFileUrlPrefix)) {
+    HOLDFAST_ASSIGN_OR_RETURN(prepared.made_directory, MakeDestinationDirectory(std::string(path)));
+  }
+  HOLDFAST_ASSIGN_OR_RETURN(const OpenedPlace place,
+                            OpenPlace(destination.url, context.cancellation));
+  absl::StatusOr<Repository> repository = Repository::Open(*place.blobs);
+  if (absl::IsNotFound(repository.status())) {
+    repository = Repository::Create(*place.blobs, context.clock.Now());
+    prepared.made_repository = repository.ok();
+  }
+  if (!repository.ok()) return repository.status();
+  prepared.repository_id = repository->repository_id().ToText();
+  return prepared;
+}
+
+// Removes what an init that fails has made, unless it is kept: the next one finds nothing in its
+// way. Repositories stay: an empty one is used by the next.
+class Undo {
+ public:
+  ~Undo() {
+    for (auto path = paths_.rbegin(); path != paths_.rend(); ++path) (void)RemoveTree(*path);
+  }
+  void Add(std::string path) { paths_.push_back(std::move(path)); }
+  void Keep() { paths_.clear(); }
+
+ private:
+  std::vector<std::string> paths_;
+};
+
+std::string ToJson(const Plan& plan, const MasterKey& key,
+                   const std::vector<PreparedDestination>& destinations) {
+  JsonObject object;
+  object.AddString("config", plan.config_path);
+  object.AddString("master_key", plan.config.master_key);
+  object.AddString("fingerprint", key.fingerprint().ToText());
+  object.AddString("data_directory", plan.config.data_directory);
+  object.AddString("store_socket", plan.config.store_socket);
+  object.AddString("agent_socket", plan.config.agent_socket);
+  JsonArray array;
+  for (const PreparedDestination& prepared : destinations) {
+    JsonObject entry;
+    entry.AddString("name", prepared.destination.name);
+    entry.AddString("url", prepared.destination.url);
+    entry.AddString("repository_id", prepared.repository_id);
+    entry.AddBool("made_directory", prepared.made_directory);
+    entry.AddBool("made_repository", prepared.made_repository);
+    array.Add(entry.ToText());
+  }
+  object.AddJson("destinations", array.ToText());
+  return object.ToText();
+}
+
+std::string DescribeMade(const Plan& plan, const MasterKey& key,
+                         const std::vector<PreparedDestination>& destinations) {
+  std::string text = absl::StrCat("made the store ", plan.config.store_name, "\n  configuration  ",
+                                  plan.config_path, "\n  master key     ", plan.config.master_key,
+                                  " (fingerprint ", key.fingerprint().ToText(),
+                                  ")\n  data           ", plan.config.data_directory, "\n");
+  for (const PreparedDestination& prepared : destinations) {
+    absl::StrAppend(&text, "  destination    ", prepared.destination.name, ": ",
+                    prepared.destination.url,
+                    prepared.made_directory    ? " (made the directory, and a repository in it)"
+                    : prepared.made_repository ? " (made a repository in it)"
+                                               : " (uses the repository that is there)",
+                    "\n");
+  }
+  return text;
+}
+
+absl::Status PrintKey(const MasterKey& key, Console& console) {
+  HOLDFAST_RETURN_IF_ERROR(
+      console.Write("\nThis is the master key. It is shown this once:\n\n    "));
+  const SecretBytes text = key.ToText();
+  HOLDFAST_RETURN_IF_ERROR(console.WriteSecret(text.text()));
+  return console.Write(
+      "\n\nWithout it nobody can restore a backup, and with it anybody can. Write it down, or put "
+      "it "
+      "into\na password manager: the copy on this machine is lost when the machine is.\n");
+}
+
+}  // namespace
+
+absl::Status RunCommand(const InitArguments& arguments, CommandContext& context) {
+  HOLDFAST_ASSIGN_OR_RETURN(const Plan plan, MakePlan(arguments, context));
+  HOLDFAST_RETURN_IF_ERROR(CheckNothingIsThere(plan));
+  std::optional<MasterKey> key;
+  if (arguments.key_from.empty()) {
+    key = MasterKey::Generate();
+  } else {
+    HOLDFAST_ASSIGN_OR_RETURN(key, ReadKeyFrom(arguments.key_from, context));
+  }
+
+  std::vector<PreparedDestination> destinations;
+  for (const DestinationConfig& destination : plan.config.destinations) {
+    HOLDFAST_ASSIGN_OR_RETURN(PreparedDestination prepared,
+                              PrepareDestination(destination, context),
+                              absl::StrCat("destination ", destination.name));
+    destinations.push_back(std::move(prepared));
+  }
+
+  Undo undo;
+  HOLDFAST_RETURN_IF_ERROR(MakeDirectories(FolderOf(plan.config_path), kFolderMode));
+  HOLDFAST_RETURN_IF_ERROR(MakeDirectories(plan.config.state_directory, kFolderMode));
+  HOLDFAST_RETURN_IF_ERROR(MakeDirectories(FolderOf(plan.config.data_directory), kFolderMode));
+  if (!plan.key_path.empty()) {
+    HOLDFAST_RETURN_IF_ERROR(WriteMasterKeyFile(plan.key_path, *key));
+    undo.Add(plan.key_path);
+  }
+  HOLDFAST_RETURN_IF_ERROR(
+      DataDirectory::Create(plan.config.data_directory, *key, context.clock.Now()),
+      "make the data directory");
+  undo.Add(plan.config.data_directory);
+  HOLDFAST_RETURN_IF_ERROR(context.cancellation.status());
+  // The last step: without a configuration nothing was made.
+  HOLDFAST_RETURN_IF_ERROR(
+      WriteFileDurably(plan.config_path, FormatConfig(plan.config),
+                       {.mode = kFileMode, .existing = DurableFile::Existing::kKeep}));
+  undo.Keep();
+
+  Console& console = context.console;
+  if (context.global.json) return console.WriteLine(ToJson(plan, *key, destinations));
+  HOLDFAST_RETURN_IF_ERROR(console.Write(DescribeMade(plan, *key, destinations)));
+  if (arguments.key_from.empty()) HOLDFAST_RETURN_IF_ERROR(PrintKey(*key, console));
+  const std::string config_option = absl::StrCat(" --config ", ShellQuote(plan.config_path));
+  return console.Write(absl::StrCat("\nnext:\n  holdfast-store", config_option,
+                                    "\n  holdfast-agent", config_option, "\n  holdfast",
+                                    config_option,
+                                    " key verify --confirm    # type the key from your copy: "
+                                    "proves it, and ends the reminder\n"));
+}
+
+}  // namespace holdfast

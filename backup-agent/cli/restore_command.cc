@@ -1,0 +1,188 @@
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "backup-agent/cli/command.h"
+#include "backup-agent/cli/json_text.h"
+#include "backup-agent/cli/repository_reader.h"
+#include "backup-agent/cli/terminal.h"
+#include "backup-agent/restore/restorer.h"
+#include "common/base/status_macros.h"
+
+namespace holdfast {
+
+namespace {
+
+using repository::v1::BackupSummary;
+
+// How many instance files are named to people at most.
+constexpr size_t kInstanceFilesShownMax = 10;
+
+// By which a restored store's revisions lie above those of the backup.
+constexpr uint64_t kRevisionRaise = uint64_t{1} << 40;
+
+// A restorer, and the place that it reads.
+struct OpenedRestorer {
+  DestinationConfig destination;
+  OpenedPlace place;
+  std::unique_ptr<Restorer> restorer;
+};
+
+absl::StatusOr<OpenedRestorer> OpenRestorer(const DestinationConfig& destination,
+                                            const MasterKey& key,
+                                            const Restorer::Selection& selection,
+                                            CommandContext& context) {
+  OpenedRestorer opened;
+  opened.destination = destination;
+  HOLDFAST_ASSIGN_OR_RETURN(opened.place, OpenPlace(destination.url, context.cancellation));
+  HOLDFAST_ASSIGN_OR_RETURN(opened.restorer, Restorer::Open(*opened.place.blobs, key, selection,
+                                                            context.clock, context.random));
+  return opened;
+}
+
+// The first destination that can be read. One that is damaged is not passed over in silence:
+// another may lack the newest backups.
+absl::StatusOr<OpenedRestorer> OpenFirst(const std::vector<DestinationConfig>& destinations,
+                                         const MasterKey& key, const Restorer::Selection& selection,
+                                         CommandContext& context) {
+  absl::Status last;
+  for (const DestinationConfig& destination : destinations) {
+    absl::StatusOr<OpenedRestorer> opened = OpenRestorer(destination, key, selection, context);
+    if (opened.ok()) return opened;
+    const bool is_elsewhere =
+        absl::IsNotFound(opened.status()) || absl::IsUnavailable(opened.status());
+    if (destinations.size() == 1) return opened.status();
+    last = Annotate(opened.status(), destination.name);
+    if (!is_elsewhere) {
+      return absl::Status(
+          last.code(),
+          absl::StrCat(last.message(), "\nanother destination may help: --from ",
+                       &destination == &destinations.back() ? destinations.front().name
+                                                            : destinations.back().name));
+    }
+    context.console.Note(absl::StrCat("passed over ", last.message()));
+  }
+  return last;
+}
+
+std::string AbsolutePath(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path absolute = std::filesystem::absolute(path, error);
+  return error ? path : absolute.lexically_normal().string();
+}
+
+std::string Describe(const BackupSummary& summary) {
+  return absl::StrCat("backup ", summary.backup_id(), " (taken ",
+                      DescribeTime(absl::FromUnixMicros(summary.checkpoint_time_us())), ", ",
+                      FormatCount(summary.document_count(), "document"), ", ",
+                      FormatBytes(summary.size_bytes()), ")");
+}
+
+std::string ToJson(const BackupSummary& summary, const RestoreResult& result,
+                   const std::string& target, const std::string& source) {
+  JsonObject object;
+  object.AddString("backup_id", summary.backup_id());
+  object.AddString("source", source);
+  object.AddString("data_directory", target);
+  object.AddString("store_id", result.store_id.ToText());
+  object.AddString("incarnation", result.new_incarnation.ToText());
+  object.AddCount("document_count", result.document_count);
+  object.AddString("state_digest", absl::BytesToHexString(AsText(result.state_digest)));
+  object.AddCount("revision", result.revision);
+  object.AddCount("file_count", result.file_count);
+  object.AddCount("size_bytes", result.size_bytes);
+  JsonArray instance_files;
+  for (const std::string& name : result.instance_files) instance_files.Add(JsonString(name));
+  object.AddJson("instance_files", instance_files.ToText());
+  object.AddCount("duration_ms", static_cast<uint64_t>(absl::ToInt64Milliseconds(result.duration)));
+  return object.ToText();
+}
+
+std::string ToText(const BackupSummary& summary, const RestoreResult& result,
+                   const std::string& target, bool as_new_store) {
+  const double seconds = std::max(absl::ToDoubleSeconds(result.duration), 0.001);
+  std::string text = absl::StrCat(
+      "restored ", Describe(summary), "\n  to            ", target, "\n  proven        all ",
+      FormatCount(result.document_count, "document"), " at revision ", result.revision,
+      ", by count and state digest\n  took          ", DescribeDuration(result.duration), " for ",
+      FormatBytes(result.size_bytes), " in ", FormatCount(result.file_count, "file"), ", ",
+      FormatBytes(static_cast<uint64_t>(static_cast<double>(result.size_bytes) / seconds)),
+      "/s\n  store         ", result.store_id.ToText(),
+      as_new_store ? " (a new one: this is a copy)" : "", "\n  incarnation   ",
+      result.new_incarnation.ToText(), " (new); revisions go on above ",
+      result.revision + kRevisionRaise, "\n");
+  if (!result.instance_files.empty()) {
+    const size_t shown = std::min(result.instance_files.size(), kInstanceFilesShownMax);
+    absl::StrAppend(
+        &text, "  other files   below ", target, "/instance: ",
+        absl::StrJoin(result.instance_files.begin(),
+                      result.instance_files.begin() + static_cast<std::ptrdiff_t>(shown), ", "),
+        shown < result.instance_files.size()
+            ? absl::StrCat(" and ", result.instance_files.size() - shown, " more")
+            : "",
+        "\n");
+  }
+  absl::StrAppend(&text, "next: let a store serve it: data_directory = \"", target,
+                  "\" under [store] in its configuration, then start holdfast-store",
+                  as_new_store ? "" : "; never two stores on copies of the same data", "\n");
+  return text;
+}
+
+}  // namespace
+
+absl::Status RunCommand(const RestoreArguments& arguments, CommandContext& context) {
+  Restorer::Selection selection;
+  HOLDFAST_ASSIGN_OR_RETURN(selection.store_id, ParseStoreId(arguments.store_id));
+  if (arguments.backup_id != "latest") selection.backup_id = arguments.backup_id;
+  if (arguments.source.empty()) {
+    HOLDFAST_ASSIGN_OR_RETURN(const std::optional<Config> config, LoadCommandConfigIfAny(context));
+    if (!config.has_value()) {
+      return absl::InvalidArgumentError(absl::StrCat("where from? There is no configuration ",
+                                                     ConfigPath(context),
+                                                     ": give --from file:///path/of/the/backups"));
+    }
+  }
+  HOLDFAST_ASSIGN_OR_RETURN(const std::vector<DestinationConfig> destinations,
+                            FindDestinations(arguments.source, context));
+  HOLDFAST_ASSIGN_OR_RETURN(const MasterKey key, ReadCommandKey(context));
+  HOLDFAST_ASSIGN_OR_RETURN(const OpenedRestorer opened,
+                            OpenFirst(destinations, key, selection, context));
+  const BackupSummary& summary = opened.restorer->summary();
+  const std::string target = AbsolutePath(arguments.target);
+  context.console.Note(absl::StrCat("restoring ", Describe(summary), " from ",
+                                    opened.destination.url, " to ", target));
+
+  absl::StatusOr<RestoreResult> result;
+  {
+    ProgressDisplay display(context.console, context.clock);
+    RestoreOptions options;
+    options.as_new_store = arguments.as_new_store;
+    options.on_progress = [&display](const RestoreProgress& progress) {
+      const bool is_files = progress.phase == RestoreProgress::Phase::kFiles;
+      display.Update(is_files ? Progress{.what = "restore",
+                                         .items = "file",
+                                         .items_done = progress.files_done,
+                                         .items_total = progress.files_total,
+                                         .bytes_done = progress.bytes_done,
+                                         .bytes_total = progress.bytes_total}
+                              : Progress{.what = "prove",
+                                         .items = "document",
+                                         .items_done = progress.documents_done,
+                                         .items_total = progress.documents_total});
+    };
+    result = opened.restorer->RestoreTo(target, options, context.cancellation);
+  }
+  if (!result.ok()) return result.status();
+  return context.global.json
+             ? context.console.WriteLine(ToJson(summary, *result, target, opened.destination.url))
+             : context.console.Write(ToText(summary, *result, target, arguments.as_new_store));
+}
+
+}  // namespace holdfast

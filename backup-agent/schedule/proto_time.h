@@ -1,0 +1,21 @@
+#ifndef HOLDFAST_BACKUP_AGENT_SCHEDULE_PROTO_TIME_H_
+#define HOLDFAST_BACKUP_AGENT_SCHEDULE_PROTO_TIME_H_
+
+#include "absl/time/time.h"
+#include "google/protobuf/duration.pb.h"
+#include "google/protobuf/timestamp.pb.h"
+
+namespace holdfast {
+
+// Times and durations as messages carry them, to the nanosecond. Out of the messages' bounds (the
+// years 1 to 9999, 10,000 years) they are cut to them.
+google::protobuf::Timestamp ToProto(absl::Time time);
+google::protobuf::Duration ToProto(absl::Duration duration);
+
+// What breaks the rules of the messages is read as well as it can be.
+absl::Time FromProto(const google::protobuf::Timestamp& timestamp);
+absl::Duration FromProto(const google::protobuf::Duration& duration);
+
+}  // namespace holdfast
+
+#endif  // HOLDFAST_BACKUP_AGENT_SCHEDULE_PROTO_TIME_H_

@@ -1,0 +1,1085 @@
+#include "backup-agent/schedule/store_supervisor.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "backup-agent/schedule/paging.h"
+#include "backup-agent/schedule/proto_time.h"
+#include "backup-agent/schedule/schedule_times.h"
+#include "backup-agent/schedule/store_settings.h"
+#include "backup-agent/schedule/verdict.h"
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+#include "common/base/time_format.h"
+
+namespace holdfast {
+
+namespace {
+
+// How often the store is asked how it is, also when no run needs it; and how soon again after it
+// could not be asked.
+constexpr absl::Duration kStoreQuestionInterval = absl::Minutes(1);
+constexpr absl::Duration kStoreQuestionRetry = absl::Seconds(5);
+
+// What may block at once: a listing, a change of settings, a question to the store, a save.
+constexpr int kBackgroundThreads = 4;
+// Of each of the first three there is one at most; saves are waited for by callers.
+constexpr size_t kBackgroundTasksMax = 2 * TriggerQueue::kCallersMax;
+
+// Longer texts of errors are cut: the history must stay bounded.
+constexpr size_t kErrorSizeMaxBytes = 1000;
+constexpr size_t kRequestIdSizeMaxBytes = 128;
+constexpr size_t kRunIdRandomBytes = 4;
+
+constexpr absl::string_view kCutRunError = "the agent was stopped while it ran";
+
+absl::Status ShuttingDown() {
+  return absl::UnavailableError("the agent is shutting down; try again later");
+}
+
+// Cuts between characters, not in the middle of one.
+std::string CutError(absl::string_view error) {
+  if (error.size() <= kErrorSizeMaxBytes) return std::string(error);
+  size_t size = kErrorSizeMaxBytes;
+  while (size > 0 && (static_cast<unsigned char>(error[size]) & 0xc0) == 0x80) --size;
+  return absl::StrCat(error.substr(0, size), "…");
+}
+
+// What a request of TriggerBackup needs; the errors are those of the call.
+absl::StatusOr<BackupNeed> ToNeed(const v1::TriggerBackupRequest& request,
+                                  const v1::Settings& settings) {
+  const bool is_printable = std::all_of(request.request_id().begin(), request.request_id().end(),
+                                        [](char c) { return c >= 0x20 && c <= 0x7e; });
+  if (request.request_id().size() > kRequestIdSizeMaxBytes || !is_printable) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "request_id has at most ", kRequestIdSizeMaxBytes, " characters of printable ASCII"));
+  }
+  BackupNeed need;
+  if (request.freshness_case() == v1::TriggerBackupRequest::kMinRevision) {
+    if (request.min_revision() == 0) {
+      return absl::InvalidArgumentError("min_revision is at least 1");
+    }
+    need.min_revision = request.min_revision();
+  } else {
+    need.max_age = FromProto(request.max_age());
+    if (*need.max_age < absl::ZeroDuration()) {
+      return absl::InvalidArgumentError("max_age must not be negative");
+    }
+  }
+  need.required_destinations = request.required_destinations() > 0 ? request.required_destinations()
+                                                                   : RequiredDestinations(settings);
+  if (need.required_destinations > static_cast<uint32_t>(settings.destinations_size())) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        need.required_destinations, " destinations are required, but the settings have ",
+        settings.destinations_size()));
+  }
+  return need;
+}
+
+// A backup as far as the run that made it tells.
+v1::Backup DescribeBackup(const v1::Run& run, const agent::v1::StoreMemory& memory) {
+  v1::Backup backup;
+  backup.set_backup_id(run.backup_id());
+  backup.set_store_id(memory.store_id());
+  backup.set_revision(run.revision());
+  *backup.mutable_checkpoint_time() = run.checkpoint_time();
+  backup.set_file_count(run.files_total());
+  backup.set_size_bytes(run.size_bytes());
+  for (const v1::DestinationResult& result : run.destinations()) {
+    if (result.state() == v1::DestinationResult::STATE_SUCCEEDED) {
+      backup.add_destination_names(result.destination_name());
+    }
+  }
+  return backup;
+}
+
+absl::Status NoRun(absl::string_view run_id) {
+  return absl::NotFoundError(run_id.empty() ? std::string("no run is in progress")
+                                            : absl::StrCat("there is no run ",
+                                                           absl::Utf8SafeCHexEscape(run_id),
+                                                           ", or it is no longer remembered"));
+}
+
+// A run that started by itself.
+bool IsOwn(v1::Run::Cause cause) { return cause != v1::Run::CAUSE_TRIGGERED; }
+
+const char* Word(v1::Run::State state) {
+  switch (state) {
+    case v1::Run::STATE_SUCCEEDED:
+      return "succeeded";
+    case v1::Run::STATE_CANCELLED:
+      return "cancelled";
+    default:
+      return "failed";
+  }
+}
+
+const char* Word(v1::Run::Cause cause) {
+  switch (cause) {
+    case v1::Run::CAUSE_SCHEDULED:
+      return "scheduled";
+    case v1::Run::CAUSE_CAUGHT_UP:
+      return "caught up";
+    case v1::Run::CAUSE_RETRIED:
+      return "retried";
+    default:
+      return "triggered";
+  }
+}
+
+// What happens to the parts of a run that are still shown as running when it ends.
+void CloseRun(v1::Run& run, v1::Run::State state, absl::string_view error, absl::Time now) {
+  run.set_state(state);
+  run.set_phase(v1::Run::PHASE_UNSPECIFIED);
+  *run.mutable_end_time() = ToProto(now);
+  run.set_error(CutError(error));
+  for (v1::DestinationResult& result : *run.mutable_destinations()) {
+    if (result.state() != v1::DestinationResult::STATE_SUCCEEDED &&
+        result.state() != v1::DestinationResult::STATE_FAILED) {
+      result.set_state(v1::DestinationResult::STATE_FAILED);
+      if (result.error().empty()) result.set_error("the run ended before");
+    }
+    result.set_error(CutError(result.error()));
+  }
+}
+
+}  // namespace
+
+// Shows the run in progress to the world.
+class StoreSupervisor::Observer : public RunObserver {
+ public:
+  explicit Observer(StoreSupervisor& supervisor) : supervisor_(supervisor) {}
+
+  void Update(const std::function<void(v1::Run&)>& change) override {
+    supervisor_.UpdateRun(change);
+  }
+
+ private:
+  StoreSupervisor& supervisor_;
+};
+
+template <typename Callback, typename Result>
+void StoreSupervisor::PostResult(Callback callback, Result result) {
+  callbacks_.push_back([callback = std::move(callback), result = std::move(result)]() mutable {
+    callback(std::move(result));
+  });
+  callbacks_wanted_.Signal();
+}
+
+// --- Start and end ---------------------------------------------------------------------------
+
+absl::StatusOr<std::unique_ptr<StoreSupervisor>> StoreSupervisor::Start(
+    const AgentStoreConfig& config, const Dependencies& dependencies) {
+  const std::string context = absl::StrCat("store ", config.name);
+  HOLDFAST_ASSIGN_OR_RETURN(std::optional<agent::v1::StoreState> state,
+                            dependencies.states->Load(config.name), context);
+  std::unique_ptr<StoreSupervisor> supervisor(
+      new StoreSupervisor(config, dependencies, std::move(state)));
+  HOLDFAST_RETURN_IF_ERROR(supervisor->Save(), context);
+  supervisor->StartThreads();
+  return supervisor;
+}
+
+StoreSupervisor::StoreSupervisor(const AgentStoreConfig& config, const Dependencies& dependencies,
+                                 std::optional<agent::v1::StoreState> saved)
+    : name_(config.name),
+      dependencies_(dependencies),
+      clock_(*dependencies.clock),
+      catalog_(clock_),
+      requests_(clock_),
+      background_({.name = absl::StrCat("bg-", config.name),
+                   .threads = kBackgroundThreads,
+                   .queue_max = kBackgroundTasksMax}) {
+  MutexLock lock(&mutex_);
+  agent::v1::StoreState state;
+  if (saved.has_value()) {
+    state = *std::move(saved);
+  } else {
+    *state.mutable_settings() = SeedSettings(config);
+    state.set_create_time_us(absl::ToUnixMicros(clock_.Now()));
+    LogInfo("met a new store", {{"store", name_}, {"socket", config.socket}});
+  }
+  RecoverCutRun(state);
+
+  settings_ = state.settings();
+  settings_.set_store_name(name_);
+  memory_ = state.memory();
+  runs_.assign(state.runs().begin(), state.runs().end());
+  consecutive_failures_ = state.consecutive_failures();
+  last_error_ = state.last_error();
+  requests_.Load(state.requests());
+  if (state.has_last_backup()) {
+    catalog_.FinishListing(catalog_.BeginListing(),
+                           {.backups = {state.last_backup()}, .errors = {}});
+  }
+  create_time_ = absl::FromUnixMicros(state.create_time_us());
+  start_time_ = clock_.MonotonicNow();
+  known_before_start_ = std::max(absl::ZeroDuration(), clock_.Now() - create_time_);
+  next_store_question_ = start_time_;
+
+  std::optional<ScheduleTimes> times;
+  if (settings_.schedule().automatic()) {
+    absl::StatusOr<ScheduleTimes> created = ScheduleTimes::Create(settings_.schedule());
+    if (created.ok()) {
+      times = *std::move(created);
+    } else {
+      // The zone was known when it was set.
+      LogError("the schedule can't be used, no backup is taken by itself",
+               {{"store", name_}, {"error", created.status()}});
+      state_error_ = std::string(created.status().message());
+    }
+  }
+  Scheduler::Remembered remembered;
+  if (state.next_due_time_us() != 0) {
+    remembered.due = absl::FromUnixMicros(state.next_due_time_us());
+  }
+  remembered.consecutive_failures = consecutive_failures_;
+  remembered.must_retry = consecutive_failures_ > 0 && !runs_.empty() &&
+                          IsOwn(runs_.front().cause()) &&
+                          runs_.front().state() != v1::Run::STATE_SUCCEEDED;
+  scheduler_.emplace(clock_, *dependencies_.random, std::move(times), remembered);
+}
+
+void StoreSupervisor::RecoverCutRun(agent::v1::StoreState& state) {
+  if (!state.has_current_run()) return;
+  v1::Run run = state.current_run();
+  state.clear_current_run();
+  CloseRun(run, v1::Run::STATE_FAILED, kCutRunError, clock_.Now());
+  LogWarning("a run was cut: the agent was stopped while it ran",
+             {{"store", name_}, {"run_id", run.run_id()}});
+  state.mutable_runs()->Add(std::move(run));
+  // To the front.
+  for (int i = state.runs_size() - 1; i > 0; --i) state.mutable_runs()->SwapElements(i, i - 1);
+  while (state.runs_size() > static_cast<int>(kRunsMax)) state.mutable_runs()->RemoveLast();
+  state.set_consecutive_failures(state.consecutive_failures() + 1);
+  state.set_last_error(std::string(kCutRunError));
+  for (auto& [name, destination] : *state.mutable_memory()->mutable_destinations()) {
+    destination.set_has_unnamed_objects(true);
+  }
+}
+
+void StoreSupervisor::StartThreads() {
+  MutexLock lock(&mutex_);
+  StartListing();
+  run_thread_ = Thread(absl::StrCat("run-", name_), [this] { RunRuns(); });
+  callback_thread_ = Thread(absl::StrCat("cb-", name_), [this] { MakeCallbacks(); });
+}
+
+StoreSupervisor::~StoreSupervisor() {
+  BeginShutdown();
+  run_thread_.Join();
+  background_.Shutdown();
+  {
+    MutexLock lock(&mutex_);
+    may_callbacks_end_ = true;
+    callbacks_wanted_.Signal();
+  }
+  callback_thread_.Join();
+}
+
+void StoreSupervisor::BeginShutdown() {
+  std::shared_ptr<CancellationSource> run;
+  {
+    MutexLock lock(&mutex_);
+    if (is_stopping_) return;
+    is_stopping_ = true;
+    Deliver(triggers_.Abort(ShuttingDown()));
+    if (current_.has_value()) run = current_->cancellation;
+    run_wanted_.Signal();
+  }
+  // Without the lock: what is called back may take it.
+  if (run != nullptr) run->Cancel(absl::CancelledError(kCutRunError));
+  stop_.Cancel(absl::CancelledError("the agent is shutting down"));
+}
+
+bool StoreSupervisor::AwaitStopped(MonotonicTime deadline) {
+  {
+    MutexLock lock(&mutex_);
+    while (!has_run_loop_ended_ || background_tasks_ > 0) {
+      if (!clock_.WaitUntil(&stopped_, &mutex_, deadline)) break;
+    }
+    if (has_run_loop_ended_) return background_tasks_ == 0;
+    if (current_.has_value()) {
+      LogWarning("a run does not end, it is left behind",
+                 {{"store", name_}, {"run_id", current_->run.run_id()}});
+      for (auto& [name, destination] : *memory_.mutable_destinations()) {
+        destination.set_has_unnamed_objects(true);
+      }
+      static_cast<void>(RecordEnd(absl::CancelledError(kCutRunError), std::nullopt));
+    }
+  }
+  static_cast<void>(Save());
+  MutexLock lock(&mutex_);
+  is_given_up_ = true;
+  return false;
+}
+
+// --- State -----------------------------------------------------------------------------------
+
+agent::v1::StoreState StoreSupervisor::MakeState() {
+  agent::v1::StoreState state;
+  *state.mutable_settings() = settings_;
+  *state.mutable_memory() = memory_;
+  for (const v1::Run& run : runs_) *state.add_runs() = run;
+  if (current_.has_value()) *state.mutable_current_run() = current_->run;
+  const std::optional<absl::Time> due = scheduler_->due();
+  if (due.has_value()) state.set_next_due_time_us(absl::ToUnixMicros(*due));
+  for (const agent::v1::RememberedRequest& request : requests_.requests()) {
+    *state.add_requests() = request;
+  }
+  state.set_consecutive_failures(consecutive_failures_);
+  state.set_last_error(last_error_);
+  const v1::Backup* const last_backup = catalog_.NewestAt(RequiredDestinations(settings_));
+  if (last_backup != nullptr) *state.mutable_last_backup() = *last_backup;
+  state.set_create_time_us(absl::ToUnixMicros(create_time_));
+  return state;
+}
+
+absl::Status StoreSupervisor::Save() {
+  MutexLock lock(&save_mutex_);
+  return SaveLocked();
+}
+
+absl::Status StoreSupervisor::SaveLocked() {
+  agent::v1::StoreState state;
+  {
+    MutexLock lock(&mutex_);
+    if (is_given_up_) return ShuttingDown();
+    state = MakeState();
+  }
+  const absl::Status saved = dependencies_.states->Save(name_, std::move(state));
+  if (!saved.ok()) {
+    LogError("the agent's state could not be saved", {{"store", name_}, {"error", saved}});
+  }
+  MutexLock lock(&mutex_);
+  state_error_ = std::string(saved.message());
+  return saved;
+}
+
+// --- Runs ------------------------------------------------------------------------------------
+
+void StoreSupervisor::RunRuns() {
+  while (BeginNextRun()) EndRun(ExecuteRun());
+  MutexLock lock(&mutex_);
+  has_run_loop_ended_ = true;
+  stopped_.SignalAll();
+}
+
+bool StoreSupervisor::BeginNextRun() {
+  MutexLock lock(&mutex_);
+  while (!is_stopping_) {
+    const Scheduler::Decision decision = scheduler_->Decide();
+    if (decision.start.has_value()) {
+      BeginRun(*decision.start);
+      return true;
+    }
+    if (triggers_.WantsRun()) {
+      BeginRun(v1::Run::CAUSE_TRIGGERED);
+      return true;
+    }
+    clock_.WaitUntil(&run_wanted_, &mutex_, decision.look_again);
+  }
+  return false;
+}
+
+void StoreSupervisor::BeginRun(v1::Run::Cause cause) {
+  current_.emplace();
+  v1::Run& run = current_->run;
+  const absl::Time now = clock_.Now();
+  run.set_run_id(
+      absl::StrCat(FormatTimeCompact(now), "-", dependencies_.random->Hex(kRunIdRandomBytes)));
+  run.set_store_name(name_);
+  run.set_state(v1::Run::STATE_RUNNING);
+  run.set_cause(cause);
+  *run.mutable_start_time() = ToProto(now);
+  current_->settings = settings_;
+  scheduler_->OnRunStarted(cause);
+  for (const std::string& request_id : triggers_.OnRunStarted()) {
+    requests_.SetRun(request_id, run.run_id());
+  }
+}
+
+BackupRunOutcome StoreSupervisor::ExecuteRun() {
+  BackupRunInput input;
+  Cancellation cancellation;
+  {
+    MutexLock lock(&mutex_);
+    input = {.store_name = name_, .settings = current_->settings, .memory = memory_};
+    cancellation = current_->cancellation->token();
+    LogInfo("a run begins", {{"store", name_},
+                             {"run_id", current_->run.run_id()},
+                             {"cause", Word(current_->run.cause())}});
+  }
+  // If that fails a kill -9 would leave the run unrecorded; the backup matters more.
+  static_cast<void>(Save());
+  PrepareNewDestinations(input, cancellation);
+  Observer observer(*this);
+  return dependencies_.runner->Run(input, observer, cancellation);
+}
+
+// A destination of the configuration has no repository before its first run; those that come by
+// UpdateSettings have one.
+void StoreSupervisor::PrepareNewDestinations(const BackupRunInput& input,
+                                             const Cancellation& cancellation) {
+  for (const v1::Destination& destination : input.settings.destinations()) {
+    const auto known = input.memory.destinations().find(destination.name());
+    const bool was_reached =
+        known != input.memory.destinations().end() && !known->second.repository_id().empty();
+    if (was_reached || cancellation.IsCancelled()) continue;
+    const absl::Status prepared =
+        dependencies_.runner->PrepareDestination(destination, /*create=*/true);
+    if (!prepared.ok()) {
+      LogWarning("a new destination can't be used",
+                 {{"store", name_}, {"destination", destination.name()}, {"error", prepared}});
+    }
+  }
+}
+
+void StoreSupervisor::UpdateRun(const std::function<void(v1::Run&)>& change) {
+  MutexLock lock(&mutex_);
+  if (!current_.has_value()) return;  // it was given up
+  change(current_->run);
+  ++current_->version;
+  if (!current_->checkpoint_request.has_value() &&
+      current_->run.phase() != v1::Run::PHASE_UNSPECIFIED) {
+    current_->checkpoint_request = clock_.MonotonicNow();
+  }
+  TriggerQueue::Outcome outcome = triggers_.OnRunProgress(*CurrentView());
+  Remember(outcome);
+  Deliver(std::move(outcome));
+  callbacks_wanted_.Signal();
+}
+
+std::optional<RunView> StoreSupervisor::CurrentView() const {
+  if (!current_.has_value()) return std::nullopt;
+  return RunView{.run = &current_->run,
+                 .destination_count = static_cast<uint32_t>(current_->settings.destinations_size()),
+                 .checkpoint_request = current_->checkpoint_request};
+}
+
+void StoreSupervisor::EndRun(BackupRunOutcome outcome) {
+  TriggerQueue::Outcome triggers;
+  {
+    MutexLock lock(&mutex_);
+    if (!current_.has_value()) return;  // it was given up
+    const v1::Settings settings = current_->settings;
+    memory_ = std::move(outcome.memory);
+    ForgetDestinations(settings, settings_, memory_);
+    if (outcome.backup.has_value()) {
+      current_->run.set_backup_id(outcome.backup->backup_id());
+      catalog_.Add(*outcome.backup, current_->checkpoint_request.value_or(clock_.MonotonicNow()));
+      for (const std::string& name : outcome.backup->destination_names()) {
+        success_times_[name] = clock_.MonotonicNow();
+      }
+    }
+    triggers = RecordEnd(outcome.status, outcome.backup);
+    Remember(triggers);
+    StartStoreQuestion();
+  }
+  // Before anybody is told.
+  static_cast<void>(Save());
+  MutexLock lock(&mutex_);
+  Deliver(std::move(triggers));
+  if (!is_stopping_) StartListing();
+}
+
+TriggerQueue::Outcome StoreSupervisor::RecordEnd(const absl::Status& status,
+                                                 const std::optional<v1::Backup>& backup) {
+  v1::Run& run = current_->run;
+  const bool was_cancelled = !status.ok() && current_->cancellation->token().IsCancelled();
+  CloseRun(run,
+           status.ok()     ? v1::Run::STATE_SUCCEEDED
+           : was_cancelled ? v1::Run::STATE_CANCELLED
+                           : v1::Run::STATE_FAILED,
+           was_cancelled ? current_->cancellation->token().status().message() : status.message(),
+           clock_.Now());
+  Scheduler::RunEnd end = Scheduler::RunEnd::kSucceeded;
+  if (status.ok()) {
+    consecutive_failures_ = 0;
+    last_error_.clear();
+  } else if (was_cancelled) {
+    end = is_stopping_ ? Scheduler::RunEnd::kAgentStopped : Scheduler::RunEnd::kCancelled;
+  } else {
+    end = Scheduler::RunEnd::kFailed;
+    ++consecutive_failures_;
+    last_error_ = run.error();
+  }
+  scheduler_->OnRunEnded(run.cause(), end, consecutive_failures_);
+  Log(status.ok() || was_cancelled ? LogLevel::kInfo : LogLevel::kError, "a run has ended",
+      {{"store", name_},
+       {"run_id", run.run_id()},
+       {"state", Word(run.state())},
+       {"backup_id", run.backup_id()},
+       {"revision", run.revision()},
+       {"files_sent", run.files_sent()},
+       {"bytes_sent", run.bytes_sent()},
+       {"error", run.error()}});
+
+  const RunView ended{
+      .run = &run,
+      .destination_count = static_cast<uint32_t>(current_->settings.destinations_size())};
+  TriggerQueue::Outcome outcome = triggers_.OnRunEnded(ended, backup);
+  for (auto& [ticket, callback] : current_->cancel_callers) {
+    PostResult(std::move(callback), absl::StatusOr<v1::Run>(run));
+  }
+  for (auto& [callback, snapshot] :
+       watchers_.TakeDue({.run = run, .is_last = true}, clock_.MonotonicNow())) {
+    PostResult(std::move(callback), absl::StatusOr<RunSnapshot>(std::move(snapshot)));
+  }
+  runs_.push_front(std::move(run));
+  if (runs_.size() > kRunsMax) runs_.pop_back();
+  current_.reset();
+  return outcome;
+}
+
+const v1::Run* StoreSupervisor::FindRun(absl::string_view run_id) const {
+  if (current_.has_value() && (run_id.empty() || current_->run.run_id() == run_id)) {
+    return &current_->run;
+  }
+  for (const v1::Run& run : runs_) {
+    if (run.run_id() == run_id) return &run;
+  }
+  return nullptr;
+}
+
+absl::StatusOr<v1::Run> StoreSupervisor::GetRun(absl::string_view run_id) {
+  if (run_id.empty()) return absl::InvalidArgumentError("run_id is required");
+  MutexLock lock(&mutex_);
+  const v1::Run* const run = FindRun(run_id);
+  if (run == nullptr) return NoRun(run_id);
+  return *run;
+}
+
+absl::StatusOr<v1::ListRunsResponse> StoreSupervisor::ListRuns(const v1::ListRunsRequest& request) {
+  MutexLock lock(&mutex_);
+  std::vector<const v1::Run*> runs;
+  if (current_.has_value()) runs.push_back(&current_->run);
+  for (const v1::Run& run : runs_) runs.push_back(&run);
+  HOLDFAST_ASSIGN_OR_RETURN(
+      const PageRange page,
+      FindPage(
+          runs, [](const v1::Run* run) -> const std::string& { return run->run_id(); },
+          request.page_size(), request.page_token()));
+  v1::ListRunsResponse response;
+  for (size_t i = page.begin; i < page.end; ++i) *response.add_runs() = *runs[i];
+  response.set_next_page_token(page.next_page_token);
+  return response;
+}
+
+uint64_t StoreSupervisor::AwaitRunChange(const std::string& run_id, uint64_t version,
+                                         RunWatchers::Callback callback) {
+  MutexLock lock(&mutex_);
+  const uint64_t ticket = next_ticket_++;
+  using Result = absl::StatusOr<RunSnapshot>;
+  const v1::Run* const run = FindRun(run_id);
+  if (run == nullptr) {
+    PostResult(std::move(callback), Result(NoRun(run_id)));
+  } else if (run->state() != v1::Run::STATE_RUNNING) {
+    PostResult(std::move(callback), Result(RunSnapshot{.run = *run, .is_last = true}));
+  } else if (!watchers_.HasRoom()) {
+    PostResult(std::move(callback),
+               Result(absl::ResourceExhaustedError("too many callers watch the run already")));
+  } else {
+    watchers_.Add(ticket, version, clock_.MonotonicNow(), std::move(callback));
+    callbacks_wanted_.Signal();
+  }
+  return ticket;
+}
+
+uint64_t StoreSupervisor::CancelRun(const std::string& run_id, RunCallback callback) {
+  std::shared_ptr<CancellationSource> cancellation;
+  uint64_t ticket = 0;
+  {
+    MutexLock lock(&mutex_);
+    using Result = absl::StatusOr<v1::Run>;
+    ticket = next_ticket_++;
+    const v1::Run* const run = FindRun(run_id);
+    if (run == nullptr) {
+      PostResult(std::move(callback), Result(NoRun(run_id)));
+    } else if (run->state() != v1::Run::STATE_RUNNING) {
+      PostResult(std::move(callback),
+                 Result(absl::FailedPreconditionError(absl::StrCat(
+                     "run ", run->run_id(), " has ended before: it ", Word(run->state())))));
+    } else if (current_->cancel_callers.size() >= TriggerQueue::kCallersMax) {
+      PostResult(std::move(callback),
+                 Result(absl::ResourceExhaustedError("too many callers cancel the run already")));
+    } else {
+      current_->cancel_callers.emplace(ticket, std::move(callback));
+      cancellation = current_->cancellation;
+    }
+  }
+  // Without the lock: what is called back may take it.
+  if (cancellation != nullptr) cancellation->Cancel(absl::CancelledError("somebody cancelled it"));
+  return ticket;
+}
+
+void StoreSupervisor::ForgetCaller(uint64_t ticket) {
+  MutexLock lock(&mutex_);
+  triggers_.Forget(ticket);
+  watchers_.Forget(ticket);
+  if (current_.has_value()) current_->cancel_callers.erase(ticket);
+}
+
+// --- Triggers --------------------------------------------------------------------------------
+
+uint64_t StoreSupervisor::TriggerBackup(const v1::TriggerBackupRequest& request,
+                                        TriggerQueue::Callback callback) {
+  const MonotonicTime arrival = clock_.MonotonicNow();
+  MutexLock lock(&mutex_);
+  using Result = absl::StatusOr<v1::TriggerBackupResponse>;
+  const uint64_t ticket = next_ticket_++;
+  const std::string& request_id = request.request_id();
+  const absl::StatusOr<BackupNeed> need =
+      is_stopping_ ? absl::StatusOr<BackupNeed>(ShuttingDown()) : ToNeed(request, settings_);
+  if (!need.ok()) {
+    PostResult(std::move(callback), Result(need.status()));
+    return ticket;
+  }
+  absl::StatusOr<std::optional<v1::TriggerBackupResponse>> answer = AnswerAtOnce(*need, request_id);
+  if (!answer.ok()) {
+    PostResult(std::move(callback), Result(answer.status()));
+    return ticket;
+  }
+  if (answer->has_value()) {
+    if (request_id.empty() || requests_.Find(request_id) != nullptr) {
+      PostResult(std::move(callback), Result(**std::move(answer)));
+      return ticket;
+    }
+    requests_.Add(request_id);
+    requests_.SetRun(request_id, (*answer)->run_id());
+    requests_.SetBackup(request_id, (*answer)->backup().backup_id());
+    Schedule([this, callback = std::move(callback), response = **std::move(answer)]() mutable {
+      static_cast<void>(Save());
+      std::move(callback)(std::move(response));
+    });
+    return ticket;
+  }
+
+  if (!triggers_.HasRoom()) {
+    PostResult(std::move(callback),
+               Result(absl::ResourceExhaustedError("too many callers wait already; try again")));
+    return ticket;
+  }
+  TriggerQueue::Caller caller = {ticket, std::move(callback)};
+  if (!request_id.empty() && triggers_.Has(request_id)) {
+    triggers_.AddCaller(request_id, std::move(caller));
+    return ticket;
+  }
+  const bool ask_store = need->min_revision > KnownRevision();
+  triggers_.Add(*need, arrival, request_id, ask_store, CurrentView(), std::move(caller));
+  if (!request_id.empty()) {
+    requests_.Add(request_id);
+    if (current_.has_value()) requests_.SetRun(request_id, current_->run.run_id());
+  }
+  if (ask_store) StartStoreQuestion();
+  run_wanted_.Signal();
+  return ticket;
+}
+
+absl::StatusOr<std::optional<v1::TriggerBackupResponse>> StoreSupervisor::AnswerAtOnce(
+    const BackupNeed& need, absl::string_view request_id) {
+  v1::TriggerBackupResponse response;
+  response.set_already_there(true);
+  const agent::v1::RememberedRequest* const request =
+      request_id.empty() ? nullptr : requests_.Find(request_id);
+  if (request != nullptr && !request->backup_id().empty()) {
+    const std::optional<v1::Backup> backup = FindBackup(request->backup_id(), request->run_id());
+    if (backup.has_value()) {
+      if (backup->revision() < need.min_revision ||
+          !IsHeldBy(*backup, need.required_destinations)) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "request_id ", request_id, " was that of a request with other needs: take a new one"));
+      }
+      *response.mutable_backup() = *backup;
+      response.set_run_id(request->run_id());
+      return response;
+    }
+    requests_.Forget(request_id);
+  }
+
+  const v1::Backup* backup = nullptr;
+  if (need.min_revision > 0) {
+    backup = catalog_.NewestWith(need.min_revision, need.required_destinations);
+  } else if (*need.max_age > absl::ZeroDuration()) {
+    backup = catalog_.NewestAt(need.required_destinations);
+    if (backup != nullptr && catalog_.Age(*backup) > *need.max_age) backup = nullptr;
+  }
+  if (backup == nullptr) return std::nullopt;
+  *response.mutable_backup() = *backup;
+  response.set_run_id(RunThatMade(backup->backup_id()));
+  return response;
+}
+
+std::optional<v1::Backup> StoreSupervisor::FindBackup(absl::string_view backup_id,
+                                                      absl::string_view run_id) const {
+  const v1::Backup* const backup = catalog_.Find(backup_id);
+  if (backup != nullptr) return *backup;
+  const v1::Run* const run = run_id.empty() ? nullptr : FindRun(run_id);
+  if (run == nullptr || run->backup_id() != backup_id) return std::nullopt;
+  return DescribeBackup(*run, memory_);
+}
+
+std::string StoreSupervisor::RunThatMade(absl::string_view backup_id) const {
+  for (const v1::Run& run : runs_) {
+    if (run.backup_id() == backup_id) return run.run_id();
+  }
+  return "";
+}
+
+uint64_t StoreSupervisor::KnownRevision() const {
+  return std::max({memory_.revision(),
+                   store_status_.has_value() ? store_status_->revision() : uint64_t{0},
+                   current_.has_value() ? current_->run.revision() : uint64_t{0}});
+}
+
+void StoreSupervisor::Remember(const TriggerQueue::Outcome& outcome) {
+  for (const std::string& request_id : outcome.failed_request_ids) requests_.Forget(request_id);
+  for (const auto& [request_id, backup_id] : outcome.satisfied_request_ids) {
+    requests_.SetBackup(request_id, backup_id);
+  }
+}
+
+void StoreSupervisor::Deliver(TriggerQueue::Outcome outcome) {
+  for (TriggerQueue::Answer& answer : outcome.answers) {
+    PostResult(std::move(answer.callback), std::move(answer.response));
+  }
+}
+
+// --- In the background -----------------------------------------------------------------------
+
+void StoreSupervisor::Schedule(absl::AnyInvocable<void()> task) {
+  ++background_tasks_;
+  const bool is_taken = background_.TrySchedule([this, task = std::move(task)]() mutable {
+    task();
+    MutexLock lock(&mutex_);
+    --background_tasks_;
+    stopped_.SignalAll();
+  });
+  // Refused at shutdown only: there is room for all that may be wanted at once.
+  if (!is_taken) --background_tasks_;
+}
+
+void StoreSupervisor::StartStoreQuestion() {
+  if (is_asking_store_ || is_stopping_) return;
+  is_asking_store_ = true;
+  Schedule([this] { AskStore(); });
+}
+
+void StoreSupervisor::AskStore() {
+  const MonotonicTime asked = clock_.MonotonicNow();
+  absl::StatusOr<v1::StoreStatus> status = dependencies_.source->GetStatus(stop_.token());
+  MutexLock lock(&mutex_);
+  is_asking_store_ = false;
+  next_store_question_ =
+      clock_.MonotonicNow() + (status.ok() ? kStoreQuestionInterval : kStoreQuestionRetry);
+  std::optional<uint64_t> revision;
+  if (status.ok()) {
+    // Only now it is known whose backups to look for.
+    if (memory_.store_id().empty() && !store_status_.has_value()) StartListing();
+    revision = status->revision();
+    store_error_ = status->has_sickness() ? status->sickness().message() : "";
+    store_status_ = *std::move(status);
+  } else if (!is_stopping_) {
+    store_error_ = CutError(status.status().message());
+  }
+  TriggerQueue::Outcome outcome = triggers_.OnStoreAnswered(asked, revision, CurrentView());
+  Remember(outcome);
+  Deliver(std::move(outcome));
+  if (triggers_.WantsStoreAnswer()) StartStoreQuestion();
+  run_wanted_.Signal();
+  callbacks_wanted_.Signal();
+}
+
+void StoreSupervisor::StartListing() {
+  wants_listing_ = true;
+  if (is_listing_ || is_stopping_) return;
+  is_listing_ = true;
+  Schedule([this] { ListDestinations(); });
+}
+
+void StoreSupervisor::ListDestinations() {
+  v1::Settings settings;
+  agent::v1::StoreMemory memory;
+  uint64_t begin = 0;
+  {
+    MutexLock lock(&mutex_);
+    wants_listing_ = false;
+    settings = settings_;
+    memory = memory_;
+    if (memory.store_id().empty() && store_status_.has_value()) {
+      memory.set_store_id(store_status_->store_id());
+    }
+    begin = catalog_.BeginListing();
+  }
+  const absl::StatusOr<BackupRunner::Listing> listing =
+      dependencies_.runner->ListBackups(settings, memory);
+  if (listing.ok()) {
+    for (const auto& [name, error] : listing->errors) {
+      LogWarning("the backups at a destination can't be listed",
+                 {{"store", name_}, {"destination", name}, {"error", error}});
+    }
+  } else {
+    LogWarning("the backups can't be listed", {{"store", name_}, {"error", listing.status()}});
+  }
+  MutexLock lock(&mutex_);
+  is_listing_ = false;
+  if (settings_.settings_revision() != settings.settings_revision()) {
+    wants_listing_ = true;  // it may be of destinations that are no more
+  } else if (listing.ok()) {
+    catalog_.FinishListing(begin, *listing);
+  }
+  if (wants_listing_) StartListing();
+}
+
+// --- Backups ---------------------------------------------------------------------------------
+
+absl::StatusOr<v1::Backup> StoreSupervisor::GetBackup(absl::string_view backup_id) {
+  MutexLock lock(&mutex_);
+  if (backup_id.empty()) {
+    if (catalog_.backups().empty()) return absl::NotFoundError("there is no backup yet");
+    return catalog_.backups().front();
+  }
+  const v1::Backup* const backup = catalog_.Find(backup_id);
+  if (backup == nullptr) {
+    return absl::NotFoundError(
+        absl::StrCat("there is no backup ", absl::Utf8SafeCHexEscape(backup_id)));
+  }
+  return *backup;
+}
+
+absl::StatusOr<v1::ListBackupsResponse> StoreSupervisor::ListBackups(
+    const v1::ListBackupsRequest& request) {
+  MutexLock lock(&mutex_);
+  HOLDFAST_ASSIGN_OR_RETURN(
+      const PageRange page,
+      FindPage(
+          catalog_.backups(),
+          [](const v1::Backup& backup) -> const std::string& { return backup.backup_id(); },
+          request.page_size(), request.page_token()));
+  v1::ListBackupsResponse response;
+  for (size_t i = page.begin; i < page.end; ++i) *response.add_backups() = catalog_.backups()[i];
+  response.set_next_page_token(page.next_page_token);
+  return response;
+}
+
+// --- Settings --------------------------------------------------------------------------------
+
+v1::Settings StoreSupervisor::ShownSettings() {
+  v1::Settings settings = settings_;
+  const std::optional<absl::Time> next = scheduler_->NextStart();
+  if (next.has_value()) *settings.mutable_next_due_time() = ToProto(*next);
+  settings.set_key_fingerprint(dependencies_.key_fingerprint);
+  return settings;
+}
+
+v1::Settings StoreSupervisor::GetSettings() {
+  MutexLock lock(&mutex_);
+  return ShownSettings();
+}
+
+void StoreSupervisor::UpdateSettings(const v1::Settings& settings, SettingsCallback callback) {
+  absl::StatusOr<v1::Settings> checked = CheckSettings(settings, dependencies_.key_fingerprint);
+  MutexLock lock(&mutex_);
+  absl::Status refusal = checked.status();
+  if (is_stopping_) {
+    refusal = ShuttingDown();
+  } else if (!refusal.ok()) {
+    // Said already.
+  } else if (settings.settings_revision() != settings_.settings_revision()) {
+    refusal = absl::AbortedError(absl::StrCat(
+        "the settings were changed: they are at revision ", settings_.settings_revision(),
+        ", the request is for ", settings.settings_revision(), "; read them again"));
+  } else if (is_updating_) {
+    refusal = absl::AbortedError("another change of the settings is under way; read them again");
+  }
+  if (!refusal.ok()) {
+    PostResult(std::move(callback), absl::StatusOr<v1::Settings>(refusal));
+    return;
+  }
+  is_updating_ = true;
+  checked->set_store_name(name_);
+  checked->set_settings_revision(settings_.settings_revision() + 1);
+  Schedule([this, changed = *checked, added = NewDestinations(settings_, *checked),
+            callback = std::move(callback)]() mutable {
+    absl::StatusOr<v1::Settings> applied = ApplySettings(changed, added);
+    MutexLock task_lock(&mutex_);
+    is_updating_ = false;
+    PostResult(std::move(callback), std::move(applied));
+  });
+}
+
+absl::StatusOr<v1::Settings> StoreSupervisor::ApplySettings(
+    const v1::Settings& settings, const std::vector<v1::Destination>& added) {
+  for (const v1::Destination& destination : added) {
+    HOLDFAST_RETURN_IF_ERROR(dependencies_.runner->PrepareDestination(destination, /*create=*/true),
+                             absl::StrCat("use the new destination ", destination.name()));
+  }
+  std::optional<ScheduleTimes> times;
+  if (settings.schedule().automatic()) {
+    HOLDFAST_ASSIGN_OR_RETURN(times, ScheduleTimes::Create(settings.schedule()));
+  }
+  // Nothing else is saved meanwhile, so what is durable then is what is applied.
+  MutexLock save_lock(&save_mutex_);
+  agent::v1::StoreState state;
+  bool is_new_schedule = false;
+  {
+    MutexLock lock(&mutex_);
+    state = MakeState();
+    is_new_schedule =
+        settings_.schedule().SerializeAsString() != settings.schedule().SerializeAsString();
+    ForgetDestinations(settings_, settings, *state.mutable_memory());
+  }
+  *state.mutable_settings() = settings;
+  if (is_new_schedule) {
+    state.set_next_due_time_us(
+        times.has_value() ? absl::ToUnixMicros(times->NextAfter(clock_.Now())) : 0);
+  }
+  HOLDFAST_RETURN_IF_ERROR(dependencies_.states->Save(name_, std::move(state)));
+
+  MutexLock lock(&mutex_);
+  ForgetDestinations(settings_, settings, memory_);
+  std::set<std::string> kept;
+  for (const v1::Destination& destination : settings.destinations()) {
+    kept.insert(destination.name());
+  }
+  for (const v1::Destination& destination : added) {
+    kept.erase(destination.name());
+    success_times_.erase(destination.name());
+  }
+  catalog_.KeepDestinations(kept);
+  settings_ = settings;
+  if (is_new_schedule) scheduler_->SetTimes(std::move(times));
+  LogInfo("the settings were changed",
+          {{"store", name_}, {"settings_revision", settings_.settings_revision()}});
+  if (!added.empty()) StartListing();
+  run_wanted_.Signal();
+  return ShownSettings();
+}
+
+// --- Status ----------------------------------------------------------------------------------
+
+v1::BackupStatus StoreSupervisor::GetStatus() {
+  MutexLock lock(&mutex_);
+  const absl::Time now = clock_.Now();
+  const MonotonicTime monotonic_now = clock_.MonotonicNow();
+  v1::BackupStatus status;
+  status.set_store_name(name_);
+  status.set_store_id(!memory_.store_id().empty() ? memory_.store_id()
+                      : store_status_.has_value() ? store_status_->store_id()
+                                                  : "");
+  VerdictInput verdict;
+  verdict.known_for = known_before_start_ + (monotonic_now - start_time_);
+  verdict.interval = FromProto(WithDefaults(settings_.schedule()).interval());
+  verdict.is_automatic = settings_.schedule().automatic();
+  verdict.consecutive_failures = consecutive_failures_;
+  verdict.last_error = last_error_;
+  verdict.is_key_confirmed = settings_.key_confirmed_fingerprint() == dependencies_.key_fingerprint;
+  verdict.store_error = store_error_;
+  verdict.state_error = state_error_;
+
+  const v1::Backup* const last_backup = catalog_.NewestAt(RequiredDestinations(settings_));
+  if (last_backup != nullptr) {
+    absl::Duration age = catalog_.Age(*last_backup);
+    // The wall clock was set back: it is older than this process at least.
+    if (age == absl::InfiniteDuration()) age = monotonic_now - start_time_;
+    verdict.last_backup_age = age;
+    *status.mutable_last_backup() = *last_backup;
+    *status.mutable_last_backup_age() = ToProto(age);
+  }
+  if (current_.has_value()) *status.mutable_current_run() = current_->run;
+  if (!runs_.empty()) *status.mutable_last_run() = runs_.front();
+  status.set_consecutive_failures(consecutive_failures_);
+  status.set_last_error(last_error_);
+  const std::optional<absl::Time> next = scheduler_->NextStart();
+  if (next.has_value()) *status.mutable_next_due_time() = ToProto(*next);
+  status.set_store_error(store_error_);
+
+  for (const v1::Destination& destination : settings_.destinations()) {
+    v1::DestinationStatus& shown = *status.add_destinations();
+    shown.set_destination_name(destination.name());
+    shown.set_url(destination.url());
+    const v1::Backup* const newest = NewestAtDestination(destination.name());
+    std::optional<absl::Time> success_time;
+    if (newest != nullptr) {
+      shown.set_last_backup_id(newest->backup_id());
+      success_time = FromProto(newest->checkpoint_time());
+    }
+    const auto known = memory_.destinations().find(destination.name());
+    if (known != memory_.destinations().end()) {
+      const agent::v1::DestinationMemory& memory = known->second;
+      shown.set_repository_id(memory.repository_id());
+      shown.set_consecutive_failures(memory.consecutive_failures());
+      shown.set_last_error(memory.last_error());
+      if (!memory.last_backup_id().empty()) {
+        shown.set_last_backup_id(memory.last_backup_id());
+        success_time = absl::FromUnixMicros(memory.last_success_time_us());
+      }
+    }
+    if (success_time.has_value()) {
+      *shown.mutable_last_success_time() = ToProto(*success_time);
+      const auto seen = success_times_.find(destination.name());
+      *shown.mutable_last_success_age() = ToProto(
+          seen != success_times_.end() ? monotonic_now - seen->second
+                                       : std::max(absl::ZeroDuration(), now - *success_time));
+    }
+    const bool lacks_newest = !catalog_.backups().empty() && newest != &catalog_.backups().front();
+    if (lacks_newest || shown.consecutive_failures() > 0) {
+      verdict.destinations_behind.push_back({destination.name(), shown.last_error()});
+    }
+  }
+
+  const VerdictOutput output = ReachVerdict(verdict);
+  status.set_verdict(output.verdict);
+  status.set_reason(output.reason);
+  return status;
+}
+
+const v1::Backup* StoreSupervisor::NewestAtDestination(absl::string_view destination_name) const {
+  for (const v1::Backup& backup : catalog_.backups()) {
+    const auto& names = backup.destination_names();
+    if (std::find(names.begin(), names.end(), destination_name) != names.end()) return &backup;
+  }
+  return nullptr;
+}
+
+// --- Callbacks -------------------------------------------------------------------------------
+
+void StoreSupervisor::MakeCallbacks() {
+  while (true) {
+    std::deque<absl::AnyInvocable<void()>> callbacks = AwaitCallbacks();
+    if (callbacks.empty()) return;
+    for (absl::AnyInvocable<void()>& callback : callbacks) callback();
+  }
+}
+
+std::deque<absl::AnyInvocable<void()>> StoreSupervisor::AwaitCallbacks() {
+  MutexLock lock(&mutex_);
+  std::deque<absl::AnyInvocable<void()>> callbacks;
+  while (true) {
+    const MonotonicTime now = clock_.MonotonicNow();
+    MonotonicTime look_again = MonotonicTime::InfiniteFuture();
+    if (current_.has_value()) {
+      const uint64_t version = current_->version;
+      for (auto& [callback, snapshot] :
+           watchers_.TakeDue({.run = current_->run, .version = version}, now)) {
+        PostResult(std::move(callback), absl::StatusOr<RunSnapshot>(std::move(snapshot)));
+      }
+      look_again = watchers_.NextDue(version);
+    }
+    if (!is_asking_store_ && !is_stopping_) {
+      if (now >= next_store_question_) {
+        StartStoreQuestion();
+      } else {
+        look_again = std::min(look_again, next_store_question_);
+      }
+    }
+    callbacks.swap(callbacks_);
+    if (!callbacks.empty() || may_callbacks_end_) return callbacks;
+    clock_.WaitUntil(&callbacks_wanted_, &mutex_, look_again);
+  }
+}
+
+}  // namespace holdfast

@@ -1,0 +1,214 @@
+#include "backup-agent/transfer/backup_runner.h"
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "backup-agent/transfer/backup_run.h"
+#include "backup-agent/transfer/destination.h"
+#include "backup-agent/transfer/transfer_limits.h"
+#include "common/base/check.h"
+#include "common/base/status.h"
+#include "common/base/status_macros.h"
+#include "common/storage/open_blob_store.h"
+
+namespace holdfast {
+namespace {
+
+using repository::v1::BackupSummary;
+
+// What one destination tells of its backups.
+struct ListedAt {
+  std::vector<BackupSummary> summaries;  // oldest first by lineage
+  // The hash of the newest one's manifest; that of the others is in the one that follows.
+  std::string latest_hash;
+};
+
+absl::StatusOr<ListedAt> ListAt(const OpenRequest& request) {
+  HOLDFAST_ASSIGN_OR_RETURN(const std::shared_ptr<OpenDestination> open, OpenRepositoryAt(request));
+  ListedAt listed;
+  if (open->store == nullptr) {
+    if (absl::IsNotFound(open->store_status)) return listed;
+    return open->store_status;
+  }
+  HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, open->store->ListBackups());
+  for (const ListedBackup& backup : listing.backups) listed.summaries.push_back(backup.summary);
+  if (!listed.summaries.empty()) {
+    // A manifest that can't be read whole is still listed, without its hash.
+    const absl::StatusOr<StoreRepository::LoadedManifest> loaded =
+        open->store->LoadManifest(listed.summaries.back().backup_id());
+    if (loaded.ok()) {
+      listed.latest_hash = std::string(AsText(loaded->sealed_hash));
+    }
+  }
+  return listed;
+}
+
+google::protobuf::Timestamp FromUnixMicros(int64_t micros) {
+  google::protobuf::Timestamp timestamp;
+  const absl::Time time = absl::FromUnixMicros(micros);
+  const int64_t seconds = absl::ToUnixSeconds(time);
+  timestamp.set_seconds(seconds);
+  timestamp.set_nanos(
+      static_cast<int32_t>(absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
+  return timestamp;
+}
+
+v1::Backup Describe(const BackupSummary& summary) {
+  v1::Backup backup;
+  backup.set_backup_id(summary.backup_id());
+  backup.set_store_id(absl::BytesToHexString(summary.store_id()));
+  backup.set_incarnation(absl::BytesToHexString(summary.incarnation()));
+  backup.set_ordinal(summary.ordinal());
+  *backup.mutable_checkpoint_time() = FromUnixMicros(summary.checkpoint_time_us());
+  backup.set_revision(summary.revision());
+  *backup.mutable_commit_time() = FromUnixMicros(summary.commit_time_us());
+  backup.set_document_count(summary.document_count());
+  backup.set_state_digest(absl::BytesToHexString(summary.state_digest()));
+  backup.set_file_count(summary.file_count());
+  backup.set_size_bytes(summary.size_bytes());
+  backup.set_added_bytes(summary.added_bytes());
+  return backup;
+}
+
+// Makes the repository, or finds out whether it could be made.
+absl::Status PrepareAt(const BlobStoreOpener& open_blob_store, const std::string& url, bool create,
+                       absl::Time now) {
+  absl::StatusOr<std::unique_ptr<BlobStore>> blobs = open_blob_store(url);
+  if (absl::IsNotFound(blobs.status())) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        blobs.status().message(),
+        ": the directory does not exist, or the share is not mounted. Make or mount it first: "
+        "Holdfast never makes the directory itself"));
+  }
+  HOLDFAST_RETURN_IF_ERROR(blobs.status());
+  const absl::Status opened = Repository::Open(**blobs).status();
+  if (!absl::IsNotFound(opened)) return opened;
+  if (create) {
+    const absl::Status created = Repository::Create(**blobs, now).status();
+    // Another agent may have made it at the same moment.
+    return absl::IsAlreadyExists(created) ? absl::OkStatus() : created;
+  }
+  const absl::Status is_empty = (*blobs)->List("", [](const BlobInfo& blob) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the place holds other files (", blob.name, ") and no repository: use an empty directory"));
+  });
+  return is_empty;
+}
+
+class BackupRunnerImpl : public BackupRunner {
+ public:
+  explicit BackupRunnerImpl(const Dependencies& dependencies)
+      : dependencies_(dependencies),
+        master_key_(std::make_shared<const MasterKey>(dependencies.master_key->Clone())) {
+    if (!dependencies_.open_blob_store) dependencies_.open_blob_store = OpenBlobStore;
+  }
+
+  BackupRunOutcome Run(const BackupRunInput& input, RunObserver& observer,
+                       const Cancellation& cancellation) override {
+    return BackupRun(dependencies_, master_key_, input, observer, cancellation).Run();
+  }
+
+  absl::StatusOr<Listing> ListBackups(const v1::Settings& settings,
+                                      const agent::v1::StoreMemory& memory) override {
+    Listing listing;
+    if (memory.store_id().empty()) return listing;  // never reached, so never backed up
+    HOLDFAST_ASSIGN_OR_RETURN(const StoreId store_id, StoreId::FromText(memory.store_id()));
+
+    struct Asked {
+      std::unique_ptr<Destination> destination;
+      Pending<absl::StatusOr<ListedAt>> listed;
+    };
+    std::vector<Asked> asked;
+    for (const v1::Destination& config : settings.destinations()) {
+      if (WorkerPool::HasLeftBehind(config.url())) {
+        listing.errors[config.name()] = absl::UnavailableError(
+            "an earlier call into it has still not returned: the share hangs");
+        continue;
+      }
+      auto destination =
+          std::make_unique<Destination>(config, 0, Cancellation(), *dependencies_.clock, nullptr);
+      const auto remembered = memory.destinations().find(config.name());
+      const OpenRequest request = {.open_blob_store = dependencies_.open_blob_store,
+                                   .url = config.url(),
+                                   .pinned_repository_id = remembered == memory.destinations().end()
+                                                               ? ""
+                                                               : remembered->second.repository_id(),
+                                   .store_id = store_id,
+                                   .master_key = master_key_,
+                                   .cancellation = destination->cancellation()};
+      Pending<absl::StatusOr<ListedAt>> listed =
+          destination->Start<absl::StatusOr<ListedAt>>([request] { return ListAt(request); });
+      asked.push_back({std::move(destination), std::move(listed)});
+    }
+
+    std::map<std::string, v1::Backup> backups;  // by id
+    std::map<std::string, std::string> hashes;  // of manifests, by backup id
+    for (Asked& one : asked) {
+      const absl::StatusOr<ListedAt> listed =
+          one.destination->Await(one.listed, "list the backups", kListingMax);
+      one.destination->Shutdown(dependencies_.clock->MonotonicNow() + kShutdownGrace);
+      if (!listed.ok()) {
+        listing.errors[one.destination->name()] = listed.status();
+        continue;
+      }
+      for (const BackupSummary& summary : listed->summaries) {
+        v1::Backup& backup =
+            backups.try_emplace(summary.backup_id(), Describe(summary)).first->second;
+        backup.add_destination_names(one.destination->name());
+        if (!summary.previous_backup_id().empty()) {
+          hashes.try_emplace(summary.previous_backup_id(), summary.previous_manifest_hash());
+        }
+      }
+      if (!listed->latest_hash.empty()) {
+        hashes[listed->summaries.back().backup_id()] = listed->latest_hash;
+      }
+    }
+    for (auto& [backup_id, backup] : backups) {
+      const auto hash = hashes.find(backup_id);
+      if (hash != hashes.end()) backup.set_manifest_hash(hash->second);
+      listing.backups.push_back(std::move(backup));
+    }
+    std::sort(listing.backups.begin(), listing.backups.end(),
+              [](const v1::Backup& a, const v1::Backup& b) {
+                return std::make_tuple(a.ordinal(), a.revision(), a.backup_id()) >
+                       std::make_tuple(b.ordinal(), b.revision(), b.backup_id());
+              });
+    return listing;
+  }
+
+  absl::Status PrepareDestination(const v1::Destination& config, bool create) override {
+    if (WorkerPool::HasLeftBehind(config.url())) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("destination ", config.name(),
+                       ": an earlier call into it has still not returned: the share hangs"));
+    }
+    Destination destination(config, 0, Cancellation(), *dependencies_.clock, nullptr);
+    absl::Status prepared =
+        destination.Await(destination.Start<absl::Status>(
+                              [open_blob_store = dependencies_.open_blob_store, url = config.url(),
+                               create, now = dependencies_.clock->Now()] {
+                                return PrepareAt(open_blob_store, url, create, now);
+                              }),
+                          absl::StrCat("destination ", config.name()), kStallMax);
+    destination.Shutdown(dependencies_.clock->MonotonicNow() + kShutdownGrace);
+    if (prepared.ok()) return prepared;
+    return WithCode(prepared, absl::StatusCode::kFailedPrecondition);
+  }
+
+ private:
+  Dependencies dependencies_;
+  const std::shared_ptr<const MasterKey> master_key_;
+};
+
+}  // namespace
+
+std::unique_ptr<BackupRunner> BackupRunner::Create(const Dependencies& dependencies) {
+  HOLDFAST_CHECK(dependencies.source != nullptr && dependencies.master_key != nullptr &&
+                 dependencies.clock != nullptr && dependencies.random != nullptr);
+  return std::make_unique<BackupRunnerImpl>(dependencies);
+}
+
+}  // namespace holdfast

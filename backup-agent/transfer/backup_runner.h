@@ -1,0 +1,104 @@
+#ifndef HOLDFAST_BACKUP_AGENT_TRANSFER_BACKUP_RUNNER_H_
+#define HOLDFAST_BACKUP_AGENT_TRANSFER_BACKUP_RUNNER_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "backup-agent/source/checkpoint_source.h"
+#include "common/base/cancellation.h"
+#include "common/base/clock.h"
+#include "common/base/random.h"
+#include "common/crypto/master_key.h"
+#include "common/storage/blob_store.h"
+#include "holdfast/agent/v1/state.pb.h"
+#include "holdfast/v1/backup_agent.pb.h"
+
+namespace holdfast {
+
+// Opens the place that a URL names; see OpenBlobStore. Called by several threads, at any time.
+using BlobStoreOpener =
+    std::function<absl::StatusOr<std::unique_ptr<BlobStore>>(absl::string_view url)>;
+
+// Shows the world how a run goes.
+//
+// Thread-safe: several threads of a run call it.
+class RunObserver {
+ public:
+  virtual ~RunObserver() = default;
+
+  // Applies `change` to the run as the world sees it. `change` is called once, under a lock: it
+  // must be short, and must not call back. Fields that the runner keeps up: phase, revision,
+  // checkpoint_time, backup_id, the counts of files and bytes, and destinations. revision and
+  // checkpoint_time are set in one change, as soon as the store has made the checkpoint.
+  virtual void Update(const std::function<void(v1::Run&)>& change) = 0;
+};
+
+// What a run is given.
+struct BackupRunInput {
+  std::string store_name;
+  // Destinations and how many of them must hold the backup; as they are when the run begins.
+  v1::Settings settings;
+  // What was remembered of earlier runs.
+  agent::v1::StoreMemory memory;
+};
+
+// What a run leaves.
+struct BackupRunOutcome {
+  // OK where the required number of destinations hold the backup. CANCELLED where the run was.
+  absl::Status status;
+  // The backup, if at least one destination holds it.
+  std::optional<v1::Backup> backup;
+  // What to remember now, also after a failure.
+  agent::v1::StoreMemory memory;
+};
+
+// BackupRunner takes backups of one store: checkpoint, compare, seal once and send to every
+// destination what is missing, manifest last, report (design: "The agent"). It keeps nothing
+// between runs but caches; what must be remembered is handed in and out.
+//
+// Thread-safe; but runs of one store must not overlap, and the caller sees to that.
+class BackupRunner {
+ public:
+  // Does not take ownership; all must outlive it.
+  struct Dependencies {
+    CheckpointSource* source = nullptr;
+    const MasterKey* master_key = nullptr;
+    Clock* clock = nullptr;
+    RandomSource* random = nullptr;
+    // How destinations are opened; OpenBlobStore unless set.
+    BlobStoreOpener open_blob_store = {};
+  };
+  static std::unique_ptr<BackupRunner> Create(const Dependencies& dependencies);
+
+  virtual ~BackupRunner() = default;
+
+  // Takes one backup. Blocks until it has ended, which is soon after `cancellation` is cancelled.
+  // Peak memory does not depend on the size of the store.
+  virtual BackupRunOutcome Run(const BackupRunInput& input, RunObserver& observer,
+                               const Cancellation& cancellation) = 0;
+
+  // Lists the backups at the destinations of `settings`, newest first by lineage; each names the
+  // destinations that hold it. A destination that can't be read is left out and named in `errors`.
+  struct Listing {
+    std::vector<v1::Backup> backups;
+    std::map<std::string, absl::Status> errors;  // by destination name
+  };
+  virtual absl::StatusOr<Listing> ListBackups(const v1::Settings& settings,
+                                              const agent::v1::StoreMemory& memory) = 0;
+
+  // Finds out whether a destination can be used: reachable, a repository or an empty place that one
+  // can be made in. FAILED_PRECONDITION says why not. With `create`, makes the repository where
+  // there is none yet.
+  virtual absl::Status PrepareDestination(const v1::Destination& destination, bool create) = 0;
+};
+
+}  // namespace holdfast
+
+#endif  // HOLDFAST_BACKUP_AGENT_TRANSFER_BACKUP_RUNNER_H_

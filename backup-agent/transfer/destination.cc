@@ -1,0 +1,82 @@
+#include "backup-agent/transfer/destination.h"
+
+#include "absl/strings/str_cat.h"
+#include "backup-agent/transfer/transfer_limits.h"
+#include "common/base/status_macros.h"
+#include "common/storage/cancellable_blob_store.h"
+
+namespace holdfast {
+
+absl::StatusOr<std::shared_ptr<OpenDestination>> OpenRepositoryAt(const OpenRequest& request) {
+  auto open = std::make_shared<OpenDestination>();
+  absl::StatusOr<std::unique_ptr<BlobStore>> blobs = request.open_blob_store(request.url);
+  if (absl::IsNotFound(blobs.status())) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        blobs.status().message(),
+        ": the share seems not to be mounted. Mount it; or, if it is to begin anew, make "
+        "the directory and set the destination in the settings again"));
+  }
+  HOLDFAST_RETURN_IF_ERROR(blobs.status());
+  open->place = *std::move(blobs);
+  open->blobs = std::make_unique<CancellableBlobStore>(*open->place, request.cancellation);
+  absl::StatusOr<Repository> repository = Repository::Open(*open->blobs);
+  if (absl::IsNotFound(repository.status())) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "there is no ", kRepositoryFileName, " at ", open->blobs->Describe(),
+        ": the share seems not to be mounted. Mount it; or, if it is to begin anew, set "
+        "the destination in the settings again"));
+  }
+  HOLDFAST_RETURN_IF_ERROR(repository.status());
+  const std::string repository_id = repository->repository_id().ToText();
+  if (!request.pinned_repository_id.empty() && request.pinned_repository_id != repository_id) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("another repository is at ", open->blobs->Describe(), ": ", repository_id,
+                     " in place of ", request.pinned_repository_id,
+                     ". Mount the right share; or, if this one is to be used from now on, add it "
+                     "to the settings as "
+                     "a destination with another name"));
+  }
+  open->repository.emplace(*std::move(repository));
+  absl::StatusOr<std::unique_ptr<StoreRepository>> store =
+      open->repository->OpenStore(request.store_id, *request.master_key);
+  open->store_status = store.status();
+  if (store.ok()) {
+    open->store = *std::move(store);
+  } else if (!absl::IsNotFound(store.status()) && !absl::IsDataLoss(store.status())) {
+    return store.status();
+  }
+  return open;
+}
+
+Destination::Destination(const v1::Destination& config, int index, const Cancellation& run,
+                         Clock& clock, std::function<void(Destination&)> on_left)
+    : config_(config),
+      index_(index),
+      clock_(clock),
+      on_left_(std::move(on_left)),
+      run_(run),
+      gone_(run),
+      pool_(config.url(), kFilesAtOnce) {}
+
+Destination::~Destination() = default;
+
+absl::Status Destination::failure() const {
+  MutexLock lock(&mutex_);
+  return failure_;
+}
+
+void Destination::Leave(const absl::Status& reason) {
+  {
+    MutexLock lock(&mutex_);
+    if (!failure_.ok() || run_.IsCancelled()) return;
+    failure_ = reason;
+  }
+  gone_.Cancel(reason);
+  if (on_left_) on_left_(*this);
+}
+
+void Destination::Shutdown(MonotonicTime deadline) {
+  pool_.Shutdown(clock_, is_stuck_ ? MonotonicTime() : deadline);
+}
+
+}  // namespace holdfast

@@ -1,0 +1,218 @@
+#include "backup-agent/transfer/held_objects.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "backup-agent/transfer/transfer_limits.h"
+#include "common/base/status.h"
+#include "common/base/status_macros.h"
+#include "common/io/xxh3_stream.h"
+
+namespace holdfast {
+namespace {
+
+using repository::v1::FileEntry;
+using repository::v1::ObjectEntry;
+
+// How many backups, newest first, are tried for one that can be read whole.
+constexpr int kManifestAttemptsMax = 3;
+// How many unnamed objects of one identity are looked at.
+constexpr size_t kUnnamedCandidatesMax = 3;
+// An object whose name lies further in the future than clocks may differ is not trusted.
+constexpr absl::Duration kClockDifferenceMax = absl::Hours(24);
+
+// The errors that say that a file in a repository is not what it should be, rather than that the
+// place can't be read now.
+bool IsDamage(const absl::Status& status) {
+  return GetSealedFault(status).has_value() || absl::IsDataLoss(status) ||
+         absl::IsNotFound(status) || absl::IsUnimplemented(status);
+}
+
+std::string KeyIdBytes(const KeyId& key_id) { return std::string(key_id.begin(), key_id.end()); }
+
+// Whether what a manifest says of an object fits what is wanted.
+bool Fits(const ObjectEntry& entry, const WantedObject& wanted, const KeyId& key_id) {
+  return entry.codec() == wanted.codec && entry.content_size_bytes() == wanted.content_size_bytes &&
+         entry.key_id() == KeyIdBytes(key_id);
+}
+
+// Finds what of `manifest` is wanted and is there.
+absl::Status FindNamed(OpenDestination& open, const Manifest& manifest,
+                       const FindHeldObjectsRequest& request, const ProgressCounter& progress,
+                       const Cancellation& cancellation, HeldObjects& held) {
+  int missing = 0;
+  for (const ObjectEntry& entry : manifest.files.objects()) {
+    HOLDFAST_RETURN_IF_ERROR(cancellation.status());
+    const absl::StatusOr<ParsedObjectName> name = ParseObjectName(entry.name());
+    if (!name.ok()) continue;
+    const auto wanted = request.wanted->find(name->identity);
+    if (wanted == request.wanted->end() || !Fits(entry, wanted->second, request.key_id)) continue;
+    const absl::StatusOr<BlobInfo> info =
+        open.blobs->Stat(ObjectPath(open.store->store_id(), entry.name()));
+    progress->fetch_add(1);
+    if (!info.ok() && !absl::IsNotFound(info.status())) {
+      return Annotate(info.status(), absl::StrCat("look at object ", entry.name()));
+    }
+    if (!info.ok() || info->size_bytes != entry.sealed_size_bytes()) {
+      ++missing;
+      continue;
+    }
+    held.named.emplace(name->identity, entry);
+  }
+  if (missing > 0) {
+    held.warnings.push_back(absl::StrCat(
+        missing, " objects of backup ", held.named_by,
+        " are missing or cut short there and are sent again; that backup can't be restored"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FindUnnamed(OpenDestination& open, const FindHeldObjectsRequest& request,
+                         const ProgressCounter& progress, const Cancellation& cancellation,
+                         HeldObjects& held) {
+  return open.store->ListObjects([&](absl::string_view object_name, uint64_t size_bytes) {
+    progress->fetch_add(1);
+    HOLDFAST_RETURN_IF_ERROR(cancellation.status());
+    const absl::StatusOr<ParsedObjectName> name = ParseObjectName(object_name);
+    if (!name.ok() || held.named.contains(name->identity)) return absl::OkStatus();
+    const auto wanted = request.wanted->find(name->identity);
+    if (wanted == request.wanted->end() || wanted->second.codec != ObjectEntry::CODEC_NONE ||
+        size_bytes != SealedSizeBytes(wanted->second.content_size_bytes) ||
+        request.now - name->time >= kUnnamedObjectAgeMax ||
+        name->time - request.now > kClockDifferenceMax) {
+      return absl::OkStatus();
+    }
+    std::vector<ObjectEntry>& candidates = held.unnamed[name->identity];
+    if (candidates.size() >= kUnnamedCandidatesMax) return absl::OkStatus();
+    ObjectEntry& entry = candidates.emplace_back();
+    entry.set_name(std::string(object_name));
+    entry.set_sealed_size_bytes(size_bytes);
+    entry.set_codec(ObjectEntry::CODEC_NONE);
+    entry.set_content_size_bytes(wanted->second.content_size_bytes);
+    entry.set_key_id(KeyIdBytes(request.key_id));
+    return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<const SealingKey*> KeyOf(const OpenDestination& open, const ObjectEntry& entry) {
+  KeyId key_id{};
+  if (entry.key_id().size() != key_id.size()) return absl::DataLossError("no usable key id");
+  std::copy(entry.key_id().begin(), entry.key_id().end(), key_id.begin());
+  return open.store->ContentKey(key_id);
+}
+
+// Reads all sealed bytes of an object and calls `visit` with each piece and the content that it
+// completes.
+absl::Status ReadSealed(
+    OpenDestination& open, const ObjectEntry& entry,
+    absl::FunctionRef<absl::Status(absl::Span<const uint8_t> sealed, absl::string_view content)>
+        visit) {
+  const std::string path = ObjectPath(open.store->store_id(), entry.name());
+  HOLDFAST_ASSIGN_OR_RETURN(const SealingKey* key, KeyOf(open, entry));
+  HOLDFAST_ASSIGN_OR_RETURN(const std::unique_ptr<ByteSource> source, open.blobs->Get(path));
+  Opener opener({SealedKind::kObject, path}, *key);
+  std::string content;
+  while (true) {
+    HOLDFAST_ASSIGN_OR_RETURN(const absl::Span<const uint8_t> piece, source->Next());
+    content.clear();
+    HOLDFAST_RETURN_IF_ERROR(piece.empty() ? opener.Finish(content)
+                                           : opener.Update(piece, content));
+    HOLDFAST_RETURN_IF_ERROR(visit(piece, content));
+    if (piece.empty()) return absl::OkStatus();
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<HeldObjects> FindHeldObjects(OpenDestination& open,
+                                            const FindHeldObjectsRequest& request,
+                                            const ProgressCounter& progress,
+                                            const Cancellation& cancellation) {
+  HeldObjects held;
+  HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, open.store->ListBackups());
+  progress->fetch_add(1);
+  for (const ListedBackup& backup : listing.backups) {
+    held.backup_ids.insert(backup.summary.backup_id());
+  }
+  held.backup_ids.insert(listing.deleted_backup_ids.begin(), listing.deleted_backup_ids.end());
+  for (const auto& [backup_id, status] : listing.damaged) {
+    held.backup_ids.insert(backup_id);
+    held.warnings.push_back(
+        absl::StrCat("the manifest of backup ", backup_id, " can't be read: ", status.message()));
+  }
+  int attempts = 0;
+  for (auto backup = listing.backups.rbegin();
+       backup != listing.backups.rend() && attempts < kManifestAttemptsMax; ++backup, ++attempts) {
+    HOLDFAST_RETURN_IF_ERROR(cancellation.status());
+    const std::string& backup_id = backup->summary.backup_id();
+    if (attempts == 0) held.latest = backup->summary;
+    const absl::StatusOr<StoreRepository::LoadedManifest> loaded =
+        open.store->LoadManifest(backup_id);
+    progress->fetch_add(1);
+    if (!loaded.ok()) {
+      if (!IsDamage(loaded.status())) {
+        return Annotate(loaded.status(), absl::StrCat("read backup ", backup_id));
+      }
+      held.warnings.push_back(absl::StrCat("the manifest of backup ", backup_id,
+                                           " can't be read: ", loaded.status().message()));
+      continue;
+    }
+    if (attempts == 0) held.latest_hash = loaded->sealed_hash;
+    held.named_by = backup_id;
+    HOLDFAST_RETURN_IF_ERROR(
+        FindNamed(open, loaded->manifest, request, progress, cancellation, held));
+    break;
+  }
+  if (request.look_for_unnamed) {
+    HOLDFAST_RETURN_IF_ERROR(FindUnnamed(open, request, progress, cancellation, held),
+                             "list the objects");
+  }
+  return held;
+}
+
+absl::Status ProveObject(OpenDestination& open, const ObjectEntry& entry,
+                         const WantedObject& wanted, const ProgressCounter& progress,
+                         const Cancellation& cancellation) {
+  Xxh3Stream checksum;
+  uint64_t content_size_bytes = 0;
+  HOLDFAST_RETURN_IF_ERROR(ReadSealed(open, entry,
+                                      [&](absl::Span<const uint8_t>, absl::string_view content) {
+                                        progress->fetch_add(1);
+                                        checksum.Update(content);
+                                        content_size_bytes += content.size();
+                                        return cancellation.status();
+                                      }),
+                           absl::StrCat("prove object ", entry.name()));
+  if (wanted.codec == ObjectEntry::CODEC_NONE &&
+      (content_size_bytes != wanted.content_size_bytes || checksum.Digest() != wanted.xxh3_128)) {
+    return absl::DataLossError(absl::StrCat("object ", entry.name(), " holds other content"));
+  }
+  return absl::OkStatus();
+}
+
+void PumpObject(OpenDestination& open, const ObjectEntry& entry, Pipe& pipe) {
+  std::string chunk;
+  absl::Status status = ReadSealed(
+      open, entry, [&](absl::Span<const uint8_t> sealed, absl::string_view) -> absl::Status {
+        // Pieces may have any size; chunks are bounded.
+        while (!sealed.empty()) {
+          const size_t part = std::min(sealed.size(), kChunkSizeBytes - chunk.size());
+          absl::StrAppend(&chunk, AsText(sealed.subspan(0, part)));
+          sealed.remove_prefix(part);
+          if (chunk.size() < kChunkSizeBytes) continue;
+          if (!pipe.Push(std::make_shared<const std::string>(std::move(chunk)))) {
+            return absl::CancelledError("nobody takes the object any more");
+          }
+          chunk = std::string();
+        }
+        return absl::OkStatus();
+      });
+  if (status.ok() && !chunk.empty() &&
+      !pipe.Push(std::make_shared<const std::string>(std::move(chunk)))) {
+    status = absl::CancelledError("nobody takes the object any more");
+  }
+  pipe.Close(Annotate(status, absl::StrCat("copy object ", entry.name())));
+}
+
+}  // namespace holdfast

@@ -1,0 +1,179 @@
+#include "backup-agent/cli/arguments.h"
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing/status_matchers.h"
+
+namespace holdfast {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+
+// The arguments of a command line that is one.
+template <typename Arguments>
+Arguments Parse(const std::vector<std::string>& arguments) {
+  const absl::StatusOr<ParsedArguments> parsed = ParseArguments(arguments);
+  EXPECT_OK(parsed);
+  if (!parsed.ok() || !parsed->command.has_value()) return {};
+  EXPECT_TRUE(std::holds_alternative<Arguments>(*parsed->command));
+  const Arguments* const found = std::get_if<Arguments>(&*parsed->command);
+  return found == nullptr ? Arguments() : *found;
+}
+
+testing::Matcher<absl::StatusOr<ParsedArguments>> IsUsageError(const std::string& words) {
+  return StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(words));
+}
+
+TEST(ParseArgumentsTest, TakesGlobalOptionsBeforeAndAfterTheCommand) {
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"--config", "/c", "--store", "s", "--key", "-", "--json", "-q",
+                                 "doc", "list"},
+        {"doc", "--store", "s", "list", "--json", "--key=-", "--quiet", "--config=/c"}}) {
+    ASSERT_OK_AND_ASSIGN(const ParsedArguments parsed, ParseArguments(arguments));
+    EXPECT_EQ(parsed.global.config_path, "/c");
+    EXPECT_EQ(parsed.global.store_name, "s");
+    EXPECT_EQ(parsed.global.key_source, "-");
+    EXPECT_TRUE(parsed.global.json);
+    EXPECT_TRUE(parsed.global.quiet);
+  }
+}
+
+TEST(ParseArgumentsTest, RefusesAMasterKeyAndDoesNotRepeatIt) {
+  constexpr char kKey[] =
+      "HF1-0000-0000-0000-0000-0000-0000-0000-0000-0000-0000-0000-0000-0000-SECR";
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"--key", kKey, "key", "show"},
+        {"key", "show", std::string("--key=") + kKey},
+        {"key", "verify", kKey},
+        {"key", "verify", "hf1-secr-0000"},
+        {"frobnicate", kKey}}) {
+    const absl::StatusOr<ParsedArguments> parsed = ParseArguments(arguments);
+    EXPECT_THAT(parsed, IsUsageError("must never be an argument"));
+    EXPECT_THAT(std::string(parsed.status().message()),
+                AllOf(Not(HasSubstr("SECR")), Not(HasSubstr("secr"))));
+  }
+}
+
+TEST(ParseArgumentsTest, PrintsHelpAndVersionAndRunsNothing) {
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"--help"}, {"doc", "put", "--help"}, {"restore", "-h"}}) {
+    ASSERT_OK_AND_ASSIGN(const ParsedArguments parsed, ParseArguments(arguments));
+    EXPECT_FALSE(parsed.command.has_value());
+    EXPECT_THAT(parsed.text, HasSubstr("Exit codes:"));
+  }
+  ASSERT_OK_AND_ASSIGN(const ParsedArguments parsed, ParseArguments({"--version"}));
+  EXPECT_THAT(parsed.text, testing::MatchesRegex("holdfast [0-9.]+\n"));
+}
+
+TEST(ParseArgumentsTest, SaysWhatIsWrongAndWhereHelpIs) {
+  EXPECT_THAT(ParseArguments({}), IsUsageError("try: holdfast --help"));
+  EXPECT_THAT(ParseArguments({"doc"}), IsUsageError("try: holdfast doc --help"));
+  EXPECT_THAT(ParseArguments({"frobnicate"}), IsUsageError("frobnicate"));
+  EXPECT_THAT(ParseArguments({"doc", "put", "users"}), IsUsageError("id is required"));
+  EXPECT_THAT(ParseArguments({"status", "--loud"}), IsUsageError("--loud"));
+  EXPECT_THAT(ParseArguments({"restore"}), IsUsageError("--to is required"));
+  EXPECT_THAT(ParseArguments({"init"}), IsUsageError("--destination is required"));
+}
+
+TEST(ParseArgumentsTest, ReadsInit) {
+  const auto init = Parse<InitArguments>({"init", "--destination", "/a", "--destination", "b=/b",
+                                          "--directory", "/d", "--instance-file", "/i",
+                                          "--instance-file", "/j", "--key-from", "-"});
+  EXPECT_THAT(init.destinations, ElementsAre("/a", "b=/b"));
+  EXPECT_THAT(init.instance_files, ElementsAre("/i", "/j"));
+  EXPECT_EQ(init.directory, "/d");
+  EXPECT_EQ(init.store_name, "main");
+  EXPECT_EQ(init.key_from, "-");
+}
+
+TEST(ParseArgumentsTest, ReadsDocumentsCommands) {
+  const auto put = Parse<DocPutArguments>({"doc", "put", "users", "ada", "--if-revision", "7"});
+  EXPECT_EQ(put.collection, "users");
+  EXPECT_EQ(put.id, "ada");
+  EXPECT_EQ(put.file, "-");
+  EXPECT_EQ(put.if_revision, 7);
+  EXPECT_FALSE(put.if_absent);
+  EXPECT_EQ(Parse<DocPutArguments>({"doc", "put", "users", "--", "-ada", "file"}).id, "-ada");
+  EXPECT_EQ(Parse<DocGetArguments>({"doc", "get", "users", "with space"}).id, "with space");
+  EXPECT_EQ(Parse<DocListArguments>({"doc", "list"}).collection, "");
+  EXPECT_EQ(Parse<DocListArguments>({"doc", "list", "c", "--prefix", "p", "--limit", "3"}).limit,
+            3);
+  EXPECT_EQ(Parse<DocImportArguments>({"doc", "import"}).file, "-");
+  EXPECT_EQ(Parse<DocExportArguments>({"doc", "export", "c"}).collection, "c");
+
+  EXPECT_THAT(ParseArguments({"doc", "put", "c", "i", "--if-absent", "--if-revision", "1"}),
+              IsUsageError("--if-revision"));
+  EXPECT_THAT(ParseArguments({"doc", "put", "c", "i", "--if-revision", "0"}),
+              IsUsageError("--if-revision"));
+  EXPECT_THAT(ParseArguments({"doc", "delete", "c", "i", "--if-revision", "-1"}),
+              IsUsageError("--if-revision"));
+}
+
+TEST(ParseArgumentsTest, ReadsBackupCommands) {
+  const auto now =
+      Parse<BackupNowArguments>({"backup", "now", "--max-age", "1h30m", "--destinations", "2",
+                                 "--request-id", "deploy-7", "--timeout", "90s"});
+  EXPECT_EQ(now.max_age, absl::Minutes(90));
+  EXPECT_EQ(now.required_destinations, 2);
+  EXPECT_EQ(now.request_id, "deploy-7");
+  EXPECT_EQ(now.timeout, absl::Seconds(90));
+  EXPECT_EQ(Parse<BackupNowArguments>({"backup", "now"}).max_age, std::nullopt);
+  EXPECT_EQ(Parse<BackupNowArguments>({"backup", "now", "--max-age", "0"}).max_age,
+            absl::ZeroDuration());
+  EXPECT_EQ(Parse<BackupNowArguments>({"backup", "now", "--max-age", "2d"}).max_age,
+            absl::Hours(48));
+  EXPECT_EQ(Parse<BackupListArguments>({"backup", "list", "--from", "/b"}).source, "/b");
+  EXPECT_EQ(Parse<BackupShowArguments>({"backup", "show"}).backup_id, "");
+  EXPECT_EQ(Parse<BackupCancelArguments>({"backup", "cancel", "r"}).run_id, "r");
+
+  for (const char* bad : {"-1s", "soon", "1", "d", "99999999999d"}) {
+    EXPECT_THAT(ParseArguments({"backup", "now", "--max-age", bad}), IsUsageError("is no time"))
+        << bad;
+  }
+  EXPECT_THAT(ParseArguments({"backup", "now", "--max-age", "1h", "--min-revision", "3"}),
+              IsUsageError("--m"));
+}
+
+TEST(ParseArgumentsTest, ReadsCheckRestoreAndStatus) {
+  EXPECT_TRUE(Parse<StatusArguments>({"status", "--check"}).check);
+  EXPECT_TRUE(Parse<CheckArguments>({"check", "--read-data"}).read_data);
+  const auto restore = Parse<RestoreArguments>({"restore", "--to", "/t", "--from", "/f", "--backup",
+                                                "b", "--store-id", "s", "--as-new-store"});
+  EXPECT_EQ(restore.target, "/t");
+  EXPECT_EQ(restore.source, "/f");
+  EXPECT_EQ(restore.backup_id, "b");
+  EXPECT_EQ(restore.store_id, "s");
+  EXPECT_TRUE(restore.as_new_store);
+}
+
+TEST(ParseArgumentsTest, ReadsSettings) {
+  const auto set = Parse<SettingsSetArguments>(
+      {"settings", "set", "--automatic", "off", "--interval", "6h", "--start", "02:00", "--zone",
+       "Europe/Berlin", "--add-destination", "share=file:///mnt/a=b", "--remove-destination",
+       "local", "--required", "0", "--confirm-key", ""});
+  EXPECT_EQ(set.automatic, false);
+  EXPECT_EQ(set.interval, absl::Hours(6));
+  EXPECT_EQ(set.start_time_of_day, "02:00");
+  EXPECT_EQ(set.time_zone, "Europe/Berlin");
+  ASSERT_EQ(set.add_destinations.size(), 1);
+  EXPECT_EQ(set.add_destinations[0].name, "share");
+  EXPECT_EQ(set.add_destinations[0].url, "file:///mnt/a=b");
+  EXPECT_THAT(set.remove_destinations, ElementsAre("local"));
+  EXPECT_EQ(set.required_destinations, 0);
+  EXPECT_EQ(set.key_confirmed_fingerprint, "");
+
+  EXPECT_THAT(ParseArguments({"settings", "set", "--automatic", "maybe"}),
+              IsUsageError("--automatic"));
+  EXPECT_THAT(ParseArguments({"settings", "set", "--add-destination", "/mnt"}),
+              IsUsageError("name=file:///path"));
+}
+
+}  // namespace
+}  // namespace holdfast

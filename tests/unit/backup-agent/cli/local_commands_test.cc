@@ -1,0 +1,417 @@
+// The commands that need no service: init, key, check, restore, and what all have in common.
+
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "backup-agent/cli/cli.h"
+#include "common/config/config.h"
+#include "common/crypto/key_source.h"
+#include "common/database/data_directory.h"
+#include "common/io/durable_file.h"
+#include "common/io/fd.h"
+#include "common/io/files.h"
+#include "common/storage/open_blob_store.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_dir.h"
+#include "tests/testing/test_backup.h"
+#include "tests/testing/test_store.h"
+#include "tests/unit/backup-agent/cli/cli_runner.h"
+
+namespace holdfast {
+namespace {
+
+using testing::AllOf;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::StartsWith;
+
+// The master key that a text shows; empty where it shows none.
+std::string FindKey(const std::string& text) {
+  constexpr size_t kKeyTextSize = 73;
+  const size_t begin = text.find("HF1-");
+  return begin == std::string::npos ? "" : text.substr(begin, kKeyTextSize);
+}
+
+mode_t ModeOf(const std::string& path) {
+  const absl::StatusOr<FileInfo> info = GetFileInfo(path);
+  EXPECT_OK(info);
+  return info.ok() ? info->permissions : 0;
+}
+
+// --- What all commands have in common ----------------------------------------------------------
+
+TEST(CliTest, PrintsErrorsInOneFormAndExitsByTheirKind) {
+  CliRunner cli;
+  const CliResult usage = cli.Run({"frobnicate"});
+  EXPECT_EQ(usage.exit_code, kExitUsage);
+  EXPECT_THAT(usage.error, AllOf(StartsWith("holdfast: "), EndsWith("try: holdfast --help\n")));
+  EXPECT_THAT(usage.output, IsEmpty());
+
+  const CliResult no_config = cli.RunConfigured({"doc", "list"});
+  EXPECT_EQ(no_config.exit_code, kExitUsage);
+  EXPECT_THAT(no_config.error, AllOf(HasSubstr(cli.config_path()), HasSubstr("holdfast init")));
+
+  cli.WriteConfig();
+  const CliResult no_store = cli.RunConfigured({"doc", "list"});
+  EXPECT_EQ(no_store.exit_code, kExitUnreachable);
+  EXPECT_THAT(no_store.error, HasSubstr("holdfast-store"));
+  const CliResult no_agent = cli.RunConfigured({"status"});
+  EXPECT_EQ(no_agent.exit_code, kExitUnreachable);
+  EXPECT_THAT(no_agent.error, HasSubstr("holdfast-agent"));
+  EXPECT_EQ(cli.RunConfigured({"--store", "other", "doc", "list"}).exit_code, kExitNotFound);
+}
+
+TEST(CliTest, ExitsAsInterruptedWhenCancelled) {
+  CliRunner cli;
+  cli.WriteConfig();
+  cli.cancellation().Cancel(absl::CancelledError("interrupted"));
+  const CliResult result = cli.RunConfigured({"doc", "import"}, "{}\n");
+  EXPECT_EQ(result.exit_code, kExitInterrupted);
+  EXPECT_THAT(result.error, StartsWith("holdfast: interrupted\n"));
+}
+
+TEST(CliTest, SaysWhereItCannotWriteItsResult) {
+  // Nobody can write to a file that is open for reading alone.
+  TempDir directory;
+  ASSERT_OK(WriteFileDurably(directory.Path("file"), "", {}));
+  ASSERT_OK_AND_ASSIGN(const UniqueFd file, OpenForReading(directory.Path("file")));
+  CliEnvironment environment;
+  environment.streams.output_fd = file.get();
+  environment.streams.error_fd = file.get();
+  EXPECT_EQ(RunCli({"--version"}, environment), kExitFailure);
+}
+
+// --- init ------------------------------------------------------------------------------------
+
+class InitTest : public testing::Test {
+ protected:
+  CliResult Init(const std::vector<std::string>& more = {}, absl::string_view input = "") {
+    std::vector<std::string> arguments = {"init", "--directory", cli_.Path("home"), "--destination",
+                                          cli_.Path("backups")};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return cli_.Run(arguments, input);
+  }
+
+  CliRunner cli_;
+};
+
+TEST_F(InitTest, MakesAnInstallationAndShowsTheKeyOnce) {
+  const CliResult result = Init();
+  ASSERT_EQ(result.exit_code, kExitOk) << result.error;
+  const std::string key_text = FindKey(result.output);
+  ASSERT_THAT(key_text, Not(IsEmpty()));
+  EXPECT_EQ(result.output.find("HF1-", result.output.find("HF1-") + 1), std::string::npos);
+  EXPECT_THAT(result.error, Not(HasSubstr("HF1-")));
+
+  ASSERT_OK_AND_ASSIGN(const MasterKey key, ReadMasterKey(cli_.Path("home/master.key")));
+  EXPECT_EQ(key.ToText().text(), key_text);
+  EXPECT_EQ(ModeOf(cli_.Path("home/master.key")), 0600);
+  EXPECT_EQ(ModeOf(cli_.Path("home/holdfast.toml")), 0600);
+  EXPECT_EQ(ModeOf(cli_.Path("home")), 0700);
+  EXPECT_EQ(ModeOf(cli_.Path("home/agent")), 0700);
+
+  ASSERT_OK_AND_ASSIGN(const Config config, LoadConfig(cli_.Path("home/holdfast.toml")));
+  EXPECT_EQ(config.master_key, cli_.Path("home/master.key"));
+  EXPECT_EQ(config.store->data_directory, cli_.Path("home/store"));
+  EXPECT_THAT(config.store->instance_files, testing::ElementsAre(cli_.Path("home/holdfast.toml")));
+  EXPECT_OK(DataDirectory::Open(config.store->data_directory, key));
+  ASSERT_OK_AND_ASSIGN(const auto blobs,
+                       OpenBlobStore(config.agent->stores[0].destinations[0].url));
+  EXPECT_OK(Repository::Open(*blobs));
+}
+
+TEST_F(InitTest, NeverOverwritesAnythingAndNamesWhatIsThere) {
+  ASSERT_EQ(Init().exit_code, kExitOk);
+  ASSERT_OK_AND_ASSIGN(const std::string key, ReadFile(cli_.Path("home/master.key"), 100));
+  ASSERT_OK_AND_ASSIGN(const std::string config, ReadFile(cli_.Path("home/holdfast.toml"), 10000));
+
+  CliResult again = Init();
+  EXPECT_EQ(again.exit_code, kExitRefused);
+  EXPECT_THAT(again.error, HasSubstr(cli_.Path("home/holdfast.toml")));
+
+  std::filesystem::remove(cli_.Path("home/holdfast.toml"));
+  again = Init();
+  EXPECT_EQ(again.exit_code, kExitRefused);
+  EXPECT_THAT(again.error, AllOf(HasSubstr(cli_.Path("home/master.key")), HasSubstr("--key-from")));
+  EXPECT_THAT(ReadFile(cli_.Path("home/master.key"), 100), IsOkAndHolds(key));
+
+  again = Init({"--key-from", cli_.Path("home/master.key")});
+  EXPECT_EQ(again.exit_code, kExitRefused);
+  EXPECT_THAT(again.error, HasSubstr(cli_.Path("home/store")));
+  EXPECT_FALSE(std::filesystem::exists(cli_.Path("home/holdfast.toml")));
+}
+
+TEST_F(InitTest, LeavesNothingInTheWayOfTheNextWhereItFails) {
+  // The parent of the second destination does not exist.
+  const CliResult failed = Init({"--destination", cli_.Path("missing/deep")});
+  EXPECT_EQ(failed.exit_code, kExitNotFound);
+  EXPECT_THAT(failed.error, HasSubstr(cli_.Path("missing")));
+  EXPECT_FALSE(std::filesystem::exists(cli_.Path("home/master.key")));
+  EXPECT_FALSE(std::filesystem::exists(cli_.Path("home/holdfast.toml")));
+  const CliResult mended = Init();
+  EXPECT_EQ(mended.exit_code, kExitOk) << mended.error;
+  EXPECT_THAT(mended.output, HasSubstr("uses the repository that is there"));
+}
+
+TEST_F(InitTest, RefusesADestinationThatHoldsOtherFiles) {
+  std::filesystem::create_directories(cli_.Path("backups"));
+  WriteRaw(cli_.Path("backups/photo.jpg"), "x");
+  const CliResult result = Init();
+  EXPECT_EQ(result.exit_code, kExitRefused);
+  EXPECT_THAT(result.error, HasSubstr("photo.jpg"));
+}
+
+TEST_F(InitTest, TakesAKeyFromStandardInputAndDoesNotShowIt) {
+  const MasterKey key = MasterKey::Generate();
+  const std::string text(key.ToText().text());
+  const CliResult result = Init({"--key-from", "-"}, text + "\n");
+  ASSERT_EQ(result.exit_code, kExitOk) << result.error;
+  EXPECT_THAT(result.output, Not(HasSubstr("HF1-")));
+  ASSERT_OK_AND_ASSIGN(const MasterKey written, ReadMasterKey(cli_.Path("home/master.key")));
+  EXPECT_EQ(written.fingerprint(), key.fingerprint());
+}
+
+TEST_F(InitTest, LeavesAKeyFileWhereItIs) {
+  ASSERT_OK(WriteMasterKeyFile(cli_.Path("elsewhere.key"), MasterKey::Generate()));
+  ASSERT_EQ(Init({"--key-from", cli_.Path("elsewhere.key")}).exit_code, kExitOk);
+  EXPECT_FALSE(std::filesystem::exists(cli_.Path("home/master.key")));
+  ASSERT_OK_AND_ASSIGN(const Config config, LoadConfig(cli_.Path("home/holdfast.toml")));
+  EXPECT_EQ(config.master_key, cli_.Path("elsewhere.key"));
+}
+
+TEST_F(InitTest, RefusesBeforeItMakesAnythingWhatTheServicesWouldRefuse) {
+  EXPECT_EQ(Init({"--store-name", "No Good"}).exit_code, kExitUsage);
+  EXPECT_EQ(Init({"--instance-file", cli_.Path("nothing")}).exit_code, kExitNotFound);
+  WriteRaw(cli_.Path("instance.conf"), "x");
+  ASSERT_OK(WriteMasterKeyFile(cli_.Path("elsewhere.key"), MasterKey::Generate()));
+  const CliResult key_in_backup = Init(
+      {"--key-from", cli_.Path("elsewhere.key"), "--instance-file", cli_.Path("elsewhere.key")});
+  EXPECT_EQ(key_in_backup.exit_code, kExitUsage);
+  EXPECT_THAT(key_in_backup.error, HasSubstr("master key"));
+  const CliResult long_socket = cli_.Run({"init", "--directory", cli_.Path(std::string(150, 'd')),
+                                          "--destination", cli_.Path("backups")});
+  EXPECT_EQ(long_socket.exit_code, kExitUsage);
+  EXPECT_THAT(long_socket.error, HasSubstr("socket"));
+  EXPECT_FALSE(std::filesystem::exists(cli_.Path("home")));
+  EXPECT_FALSE(std::filesystem::exists(cli_.Path("backups")));
+}
+
+TEST_F(InitTest, PrintsJsonWithoutTheKey) {
+  const CliResult result = Init({"--json"});
+  ASSERT_EQ(result.exit_code, kExitOk) << result.error;
+  EXPECT_THAT(result.output, AllOf(HasSubstr("\"fingerprint\":\""), Not(HasSubstr("HF1-")),
+                                   HasSubstr("\"made_repository\":true")));
+}
+
+// --- key -------------------------------------------------------------------------------------
+
+class KeyTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    cli_.WriteConfig();
+    text_ = cli_.RunConfigured({"key", "show"}).output;
+  }
+
+  CliRunner cli_;
+  std::string text_;
+};
+
+TEST_F(KeyTest, ShowPrintsTheKeyAndNothingElse) {
+  EXPECT_EQ(text_, FindKey(text_) + "\n");
+  EXPECT_THAT(cli_.RunConfigured({"key", "show"}).error, IsEmpty());
+}
+
+TEST_F(KeyTest, FingerprintTellsNothingElse) {
+  const CliResult result = cli_.RunConfigured({"key", "fingerprint"});
+  EXPECT_THAT(result.output, testing::MatchesRegex("[0-9a-f]{16}\n"));
+}
+
+TEST_F(KeyTest, VerifyTakesAGoodCopyHoweverItIsTyped) {
+  const std::string typed = absl::StrReplaceAll(text_, {{"-", " "}, {"0", "o"}, {"1", "l"}});
+  for (const std::string& copy : {text_, typed}) {
+    const CliResult result = cli_.RunConfigured({"key", "verify"}, copy);
+    EXPECT_EQ(result.exit_code, kExitOk) << result.error;
+    EXPECT_THAT(result.output, HasSubstr("is the master key in use"));
+  }
+}
+
+TEST_F(KeyTest, VerifySaysWhatIsWrongWithACopy) {
+  std::string typo = text_;
+  typo[10] = typo[10] == 'A' ? 'B' : 'A';
+  CliResult result = cli_.RunConfigured({"key", "verify"}, typo);
+  EXPECT_EQ(result.exit_code, kExitUsage);
+  EXPECT_THAT(result.error, AllOf(HasSubstr("mistyped"), Not(HasSubstr("HF1-0"))));
+
+  const MasterKey other = MasterKey::Generate();
+  result = cli_.RunConfigured({"key", "verify"}, other.ToText().text());
+  EXPECT_EQ(result.exit_code, kExitWrongKey);
+  EXPECT_THAT(result.error, HasSubstr(other.fingerprint().ToText()));
+}
+
+TEST_F(KeyTest, AKeyFileThatOthersMayReadIsRefused) {
+  ASSERT_EQ(chmod(cli_.key_path().c_str(), 0644), 0);
+  const CliResult result = cli_.RunConfigured({"key", "fingerprint"});
+  EXPECT_EQ(result.exit_code, kExitRefused);
+  EXPECT_THAT(result.error, HasSubstr("chmod 0600"));
+}
+
+TEST_F(KeyTest, IsReadFromWhereTheOptionSays) {
+  const MasterKey other = MasterKey::Generate();
+  EXPECT_EQ(cli_.RunConfigured({"--key", "-", "key", "fingerprint"}, other.ToText().text()).output,
+            other.fingerprint().ToText() + "\n");
+}
+
+// --- check, restore and backup list, from a repository ------------------------------------------
+
+class RepositoryCommandsTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    cli_.WriteConfig();
+    ASSERT_OK_AND_ASSIGN(const MasterKey key, ReadMasterKey(cli_.key_path()));
+    {
+      ASSERT_OK_AND_ASSIGN(const auto store, TestStore::Open(cli_.Path("store"), key));
+      for (int i = 0; i < 20; ++i) {
+        ASSERT_OK(store->Put("users", absl::StrCat("user ", i), "{}"));
+      }
+      ASSERT_OK(store->Flush());
+      ASSERT_OK(store->Put("users", "last", "{}"));
+    }
+    ASSERT_OK_AND_ASSIGN(const auto blobs, OpenBlobStore(cli_.Path("backups")));
+    ASSERT_OK_AND_ASSIGN(
+        const Manifest manifest,
+        MakeTestBackup(*blobs, cli_.Path("store"), key, {.instance_files = {{"a.conf", "x"}}}));
+    backup_id_ = manifest.summary.backup_id();
+    ASSERT_OK_AND_ASSIGN(const StoreId store_id, StoreId::FromBytes(manifest.summary.store_id()));
+    store_id_ = store_id.ToText();
+    for (const auto& object : manifest.files.objects()) {
+      objects_.push_back(cli_.Path(absl::StrCat("backups/", ObjectPath(store_id, object.name()))));
+    }
+  }
+
+  // With neither configuration nor service.
+  CliResult Restore(const std::vector<std::string>& more = {}) {
+    std::vector<std::string> arguments = {
+        "restore",           "--from",   cli_.Path("backups"),  "--key", cli_.key_path(), "--to",
+        cli_.Path("target"), "--config", cli_.Path("no config")};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return cli_.Run(arguments);
+  }
+
+  CliRunner cli_;
+  std::string backup_id_;
+  std::string store_id_;
+  std::vector<std::string> objects_;
+};
+
+TEST_F(RepositoryCommandsTest, RestoreNeedsDestinationAndKeyAlone) {
+  const CliResult result = Restore();
+  ASSERT_EQ(result.exit_code, kExitOk) << result.error;
+  EXPECT_THAT(result.output,
+              AllOf(HasSubstr(backup_id_), HasSubstr("all 21 documents at revision 21"),
+                    HasSubstr("instance: a.conf"), HasSubstr("next: ")));
+  EXPECT_TRUE(std::filesystem::exists(cli_.Path("target/state")));
+}
+
+TEST_F(RepositoryCommandsTest, RestorePrintsJson) {
+  const CliResult result = Restore(
+      {"--json", "--quiet", "--backup", backup_id_, "--as-new-store", "--store-id", store_id_});
+  ASSERT_EQ(result.exit_code, kExitOk) << result.error;
+  EXPECT_THAT(result.error, IsEmpty());
+  EXPECT_THAT(result.output,
+              AllOf(StartsWith("{\"backup_id\":\"" + backup_id_), HasSubstr("\"revision\":\"21\""),
+                    Not(HasSubstr("\"store_id\":\"" + store_id_)), EndsWith("}\n")));
+}
+
+TEST_F(RepositoryCommandsTest, RestoreTakesDestinationAndKeyFromTheConfiguration) {
+  EXPECT_EQ(
+      cli_.RunConfigured({"restore", "--to", cli_.Path("target"), "--backup", "latest"}).exit_code,
+      kExitOk);
+  EXPECT_EQ(
+      cli_.RunConfigured({"restore", "--to", cli_.Path("second"), "--from", "local"}).exit_code,
+      kExitOk);
+  const CliResult unknown =
+      cli_.RunConfigured({"restore", "--to", cli_.Path("third"), "--from", "nas"});
+  EXPECT_EQ(unknown.exit_code, kExitNotFound);
+  EXPECT_THAT(unknown.error, HasSubstr("local"));
+}
+
+TEST_F(RepositoryCommandsTest, RestoreTellsItsErrorsApart) {
+  EXPECT_EQ(Restore({"--backup", "20200101T000000.000Z-00000000"}).exit_code, kExitNotFound);
+  EXPECT_EQ(Restore({"--store-id", "nonsense"}).exit_code, kExitUsage);
+  EXPECT_EQ(
+      cli_.Run({"restore", "--to", cli_.Path("target"), "--config", cli_.Path("none")}).exit_code,
+      kExitUsage);
+  ASSERT_OK(WriteMasterKeyFile(cli_.Path("other.key"), MasterKey::Generate()));
+  EXPECT_EQ(
+      cli_.RunConfigured({"restore", "--to", cli_.Path("target"), "--key", cli_.Path("other.key")})
+          .exit_code,
+      kExitWrongKey);
+  EXPECT_FALSE(std::filesystem::exists(cli_.Path("target")));
+
+  std::filesystem::resize_file(objects_.front(), 200);
+  const CliResult damaged = Restore();
+  EXPECT_EQ(damaged.exit_code, kExitDamaged);
+  EXPECT_THAT(damaged.error, HasSubstr("objects/"));
+  EXPECT_FALSE(std::filesystem::exists(cli_.Path("target/state")));
+
+  WriteRaw(cli_.Path("target/mine"), "x");
+  EXPECT_EQ(Restore().exit_code, kExitRefused);
+}
+
+TEST_F(RepositoryCommandsTest, CheckFindsAllWell) {
+  const CliResult result = cli_.RunConfigured({"check", "--read-data"});
+  EXPECT_EQ(result.exit_code, kExitOk) << result.error;
+  EXPECT_THAT(result.output, AllOf(HasSubstr("all is well: 1 backup"), HasSubstr("proven")));
+}
+
+TEST_F(RepositoryCommandsTest, CheckNamesWhatIsDamaged) {
+  FlipByte(objects_.front(), 300);
+  EXPECT_EQ(cli_.RunConfigured({"check"}).exit_code, kExitOk) << "contents are not read";
+  const CliResult found = cli_.RunConfigured({"check", "--read-data"});
+  EXPECT_EQ(found.exit_code, kExitDamaged);
+  const std::string name = std::filesystem::path(objects_.front()).filename();
+  EXPECT_THAT(found.output, AllOf(HasSubstr(name), HasSubstr(backup_id_)));
+
+  std::filesystem::remove(objects_.front());
+  const CliResult missing = cli_.RunConfigured({"check", "--json"});
+  EXPECT_EQ(missing.exit_code, kExitDamaged);
+  EXPECT_THAT(missing.output, AllOf(StartsWith("{\"destinations\":[{"), HasSubstr(name),
+                                    HasSubstr("\"fault\":\"missing\""), HasSubstr(backup_id_)));
+}
+
+TEST_F(RepositoryCommandsTest, CheckGoesOnAfterADestinationThatCannotBeRead) {
+  ASSERT_OK_AND_ASSIGN(std::string config, ReadFile(cli_.config_path(), 10000));
+  absl::StrAppend(&config, "[[agent.stores.destinations]]\nname = \"gone\"\nurl = \"file://",
+                  cli_.Path("gone"), "\"\n");
+  WriteRaw(cli_.config_path(), config);
+  const CliResult result = cli_.RunConfigured({"check"});
+  EXPECT_EQ(result.exit_code, kExitNotFound);
+  EXPECT_THAT(result.output, HasSubstr("all is well"));
+  EXPECT_THAT(result.error, HasSubstr(cli_.Path("gone")));
+}
+
+TEST_F(RepositoryCommandsTest, BackupListReadsARepositoryDirectly) {
+  const CliResult list = cli_.RunConfigured({"backup", "list", "--from", cli_.Path("backups")});
+  EXPECT_EQ(list.exit_code, kExitOk) << list.error;
+  EXPECT_THAT(list.output, HasSubstr(backup_id_));
+  const CliResult json =
+      cli_.RunConfigured({"backup", "show", backup_id_, "--from", "local", "--json"});
+  EXPECT_EQ(json.exit_code, kExitOk) << json.error;
+  EXPECT_THAT(json.output, AllOf(HasSubstr("\"document_count\":\"21\""), HasSubstr(store_id_)));
+  EXPECT_EQ(cli_.RunConfigured({"backup", "show", "x", "--from", "local"}).exit_code,
+            kExitNotFound);
+  EXPECT_EQ(cli_.RunConfigured({"backup", "list", "--store-id", store_id_}).exit_code, kExitUsage);
+}
+
+}  // namespace
+}  // namespace holdfast
