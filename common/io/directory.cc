@@ -81,4 +81,17 @@ absl::Status RenameWithoutReplacingByLink(int from_directory_fd, const std::stri
   return absl::OkStatus();
 }
 
+absl::Status RenameAfterLooking(int from_directory_fd, const std::string& from, int to_directory_fd,
+                                const std::string& to, absl::string_view context) {
+  struct stat existing;
+  if (fstatat(to_directory_fd, to.c_str(), &existing, AT_SYMLINK_NOFOLLOW) == 0) {
+    return StatusFromErrno(EEXIST, context);
+  }
+  if (errno != ENOENT) return StatusFromErrno(errno, context);
+  if (renameat(from_directory_fd, from.c_str(), to_directory_fd, to.c_str()) != 0) {
+    return StatusFromErrno(errno, context);
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace holdfast::internal

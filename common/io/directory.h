@@ -29,6 +29,11 @@ absl::Status RenameWithoutReplacingByLink(int from_directory_fd, const std::stri
                                           int to_directory_fd, const std::string& to,
                                           absl::string_view context);
 
+// For file systems that have neither: looks, then renames. What takes the name in between is
+// replaced.
+absl::Status RenameAfterLooking(int from_directory_fd, const std::string& from, int to_directory_fd,
+                                const std::string& to, absl::string_view context);
+
 }  // namespace holdfast::internal
 
 #endif  // HOLDFAST_COMMON_IO_DIRECTORY_H_

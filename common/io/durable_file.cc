@@ -102,14 +102,19 @@ absl::Status DurableFile::CommitSteps() {
       return StatusFromErrno(errno, absl::StrCat(path_, ": rename"));
     }
   } else {
-    HOLDFAST_RETURN_IF_ERROR(internal::RenameWithoutReplacing(folder_.get(), temporary_name_,
-                                                              folder_.get(), name_, path_));
+    absl::Status status = internal::RenameWithoutReplacing(folder_.get(), temporary_name_,
+                                                           folder_.get(), name_, path_);
+    if (absl::IsUnimplemented(status) && options_.existing == Existing::kKeepAsFarAsPossible) {
+      status =
+          internal::RenameAfterLooking(folder_.get(), temporary_name_, folder_.get(), name_, path_);
+    }
+    HOLDFAST_RETURN_IF_ERROR(status);
   }
   has_temporary_ = false;
 
   absl::Status status = internal::SyncDirectoryFd(folder_.get(), path_);
   // Whether it would survive is unknown, so it must not be seen.
-  if (!status.ok() && options_.existing == Existing::kKeep) {
+  if (!status.ok() && options_.existing != Existing::kReplace) {
     unlinkat(folder_.get(), name_.c_str(), 0);
   }
   return status;

@@ -41,7 +41,11 @@ inline constexpr absl::string_view kTemporaryPrefix = ".tmp-";
 class DurableFile {
  public:
   enum class Existing {
-    kKeep,     // Commit fails with ALREADY_EXISTS where the name is taken
+    kKeep,  // Commit fails with ALREADY_EXISTS where the name is taken
+    // As kKeep; but where the file system cannot promise it (some shares), Commit looks before it
+    // renames: of two that write the same new name at the same moment one may replace the other.
+    // For names that are chosen at random.
+    kKeepAsFarAsPossible,
     kReplace,  // Commit replaces what is there, atomically
   };
 

@@ -18,11 +18,11 @@ void LogForGrpc(gpr_log_func_args* args) {
 }  // namespace
 
 void RouteGrpcLog() {
-  static const bool once = [] {
+  static const bool kOnce = [] {
     gpr_set_log_function(LogForGrpc);
     return true;
   }();
-  static_cast<void>(once);
+  static_cast<void>(kOnce);
 }
 
 }  // namespace holdfast

@@ -22,12 +22,12 @@ constexpr int kPingIntervalMinMs = 10'000;
 
 // Health and reflection were written for plugins of the whole process.
 void EnablePluginsOnce() {
-  static const bool once = [] {
+  static const bool kOnce = [] {
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     return true;
   }();
-  static_cast<void>(once);
+  static_cast<void>(kOnce);
 }
 
 }  // namespace

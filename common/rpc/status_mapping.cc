@@ -29,12 +29,7 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
 
 absl::Status FromGrpcStatus(const grpc::Status& status) {
   if (status.ok()) return absl::OkStatus();
-  const int code = status.error_code();
-  if (code < static_cast<int>(absl::StatusCode::kCancelled) ||
-      code > static_cast<int>(absl::StatusCode::kUnauthenticated)) {
-    return absl::UnknownError(absl::StrCat("status code ", code, ": ", status.error_message()));
-  }
-  return absl::Status(static_cast<absl::StatusCode>(code), status.error_message());
+  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
 }
 
 }  // namespace holdfast

@@ -21,7 +21,7 @@ inline constexpr size_t kRpcMessageSizeMaxBytes = 2048;
 // kRpcMessageSizeMaxBytes. Payloads stay here.
 grpc::Status ToGrpcStatus(const absl::Status& status);
 
-// What a server said, or gRPC on its behalf. UNKNOWN for a code that is none.
+// What a server said, or gRPC on its behalf.
 absl::Status FromGrpcStatus(const grpc::Status& status);
 
 }  // namespace holdfast

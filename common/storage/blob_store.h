@@ -84,9 +84,12 @@ class BlobStore {
 
   // Yields the blob from `offset` to its end, or at most `length_max` bytes of it. OUT_OF_RANGE
   // where `offset` lies beyond the end. The source must not outlive the store.
-  virtual absl::StatusOr<std::unique_ptr<ByteSource>> Get(absl::string_view name,
-                                                          uint64_t offset = 0,
-                                                          uint64_t length_max = UINT64_MAX) = 0;
+  virtual absl::StatusOr<std::unique_ptr<ByteSource>> Get(absl::string_view name, uint64_t offset,
+                                                          uint64_t length_max) = 0;
+  // All of it.
+  absl::StatusOr<std::unique_ptr<ByteSource>> Get(absl::string_view name) {
+    return Get(name, 0, UINT64_MAX);
+  }
 
   // What is known of one blob.
   virtual absl::StatusOr<BlobInfo> Stat(absl::string_view name) = 0;

@@ -189,8 +189,8 @@ absl::Status LocalBlobStore::Put(absl::string_view name, ByteSource& source) {
     return absl::FailedPreconditionError(absl::StrCat(path, " is a folder, not a blob"));
   }
   HOLDFAST_RETURN_IF_ERROR(MakeFolders(name));
-  constexpr DurableFile::Options kOptions = {.mode = kFileMode,
-                                             .existing = DurableFile::Existing::kKeep};
+  constexpr DurableFile::Options kOptions = {
+      .mode = kFileMode, .existing = DurableFile::Existing::kKeepAsFarAsPossible};
   absl::StatusOr<std::unique_ptr<DurableFile>> file = DurableFile::Create(path, kOptions);
   if (absl::IsNotFound(file.status())) {  // somebody removed a folder that had been there
     ForgetFolders();

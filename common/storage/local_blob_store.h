@@ -28,7 +28,8 @@ namespace holdfast {
 // what shows at the mount point instead.
 //
 // Thread-safe. Any number of processes may use one directory; of several that put the same name one
-// wins.
+// wins (on file systems that can neither rename without replacing nor link, the last may: names are
+// chosen at random).
 //
 // Errors beyond those of BlobStore: those of StatusFromErrno, with the path.
 //

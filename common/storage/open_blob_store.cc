@@ -129,4 +129,8 @@ absl::StatusOr<std::string> CanonicalBlobStoreUrl(absl::string_view url) {
   return canonical;
 }
 
+absl::StatusOr<std::string> DirectoryOfBlobStoreUrl(absl::string_view url) {
+  return PathOfUrl(url);
+}
+
 }  // namespace holdfast

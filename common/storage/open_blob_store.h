@@ -21,6 +21,9 @@ absl::StatusOr<std::unique_ptr<BlobStore>> OpenBlobStore(absl::string_view url);
 // The canonical form of a URL as above.
 absl::StatusOr<std::string> CanonicalBlobStoreUrl(absl::string_view url);
 
+// The directory that a URL as above names.
+absl::StatusOr<std::string> DirectoryOfBlobStoreUrl(absl::string_view url);
+
 }  // namespace holdfast
 
 #endif  // HOLDFAST_COMMON_STORAGE_OPEN_BLOB_STORE_H_

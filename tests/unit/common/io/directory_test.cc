@@ -16,7 +16,8 @@ namespace {
 
 constexpr auto kAlreadyExists = absl::StatusCode::kAlreadyExists;
 
-// Both ways of renaming keep the same promise: with the kernel's call, and without it.
+// All ways of renaming keep the same promise where nobody else renames at that moment: with the
+// kernel's call, and without it.
 using RenameFunction = absl::Status (*)(int, const std::string&, int, const std::string&,
                                         absl::string_view);
 
@@ -32,9 +33,11 @@ class RenameWithoutReplacingTest : public testing::TestWithParam<RenameFunction>
 };
 
 INSTANTIATE_TEST_SUITE_P(Ways, RenameWithoutReplacingTest,
-                         testing::Values(&RenameWithoutReplacing, &RenameWithoutReplacingByLink),
+                         testing::Values(&RenameWithoutReplacing, &RenameWithoutReplacingByLink,
+                                         &RenameAfterLooking),
                          [](const auto& param_info) {
-                           return param_info.param == &RenameWithoutReplacing ? "Call" : "Link";
+                           if (param_info.param == &RenameWithoutReplacing) return "Call";
+                           return param_info.param == &RenameAfterLooking ? "Look" : "Link";
                          });
 
 TEST_P(RenameWithoutReplacingTest, FileGetsItsNewNameOnly) {

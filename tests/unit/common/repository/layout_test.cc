@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "simdjson.h"
 #include "tests/testing/seeded_random.h"
 #include "tests/testing/status_matchers.h"
 
@@ -140,6 +141,26 @@ TEST(LayoutTest, IdentitiesAreAsTheFormatSays) {
   EXPECT_NE(identity(FileEntry::KIND_BLOB, 42, 123'456'789'012), expected);
   EXPECT_NE(identity(FileEntry::KIND_TABLE, 43, 123'456'789'012), expected);
   EXPECT_NE(identity(FileEntry::KIND_TABLE, 42, 123'456'789'013), expected);
+}
+
+TEST(LayoutTest, IdentitiesAreThoseOfTheTestVectors) {
+  simdjson::dom::parser parser;
+  simdjson::dom::element vectors;
+  ASSERT_EQ(parser.load(HOLDFAST_TEST_VECTORS_PATH).get(vectors), simdjson::SUCCESS);
+  int count = 0;
+  for (const simdjson::dom::element vector : vectors["identities"].get_array()) {
+    const auto bytes = [&](const char* member) {
+      return absl::HexStringToBytes(vector[member].get_c_str().value());
+    };
+    const ObjectIdentity identity = ComputeObjectIdentity(
+        Key::FromBytes(AsBytes(bytes("id_key_hex"))),
+        static_cast<FileEntry::Kind>(vector["kind_number"].get_uint64().value()),
+        *StoreId::FromBytes(bytes("store_id_hex")), vector["file_number"].get_uint64().value(),
+        vector["size_bytes"].get_uint64().value(), bytes("xxh3_128_hex"));
+    EXPECT_EQ(AsText(identity), bytes("identity_hex"));
+    ++count;
+  }
+  EXPECT_GE(count, 2);
 }
 
 TEST(LayoutTest, FileNamesStandForKinds) {

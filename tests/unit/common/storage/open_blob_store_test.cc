@@ -70,6 +70,12 @@ TEST(CanonicalBlobStoreUrlTest, OtherPlacesAreRefusedWithWhatToDo) {
   EXPECT_THAT(CanonicalBlobStoreUrl(std::string(5000, '/')), is_refused("longer"));
 }
 
+TEST(DirectoryOfBlobStoreUrlTest, ItIsThePathThatTheUrlNames) {
+  EXPECT_THAT(DirectoryOfBlobStoreUrl("file:///mnt/my%20share/"), IsOkAndHolds("/mnt/my share"));
+  EXPECT_THAT(DirectoryOfBlobStoreUrl("/mnt//my share"), IsOkAndHolds("/mnt/my share"));
+  EXPECT_THAT(DirectoryOfBlobStoreUrl("s3://bucket"), StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
 TEST(OpenBlobStoreTest, ADirectoryThatIsNotThereIsNotFound) {
   TempDir directory;
   EXPECT_THAT(OpenBlobStore(directory.Path("none")),
