@@ -36,6 +36,7 @@ absl::Status BeginIncarnationAfterDamage(rocksdb::DB& db, RecoveryReport& report
 // What is known of the logs before RocksDB touches them.
 struct LogFindings {
   bool is_damaged = false;
+  uint64_t sequence_behind = 0;  // as in LogScan; zero where it is not known
   std::string message;
 };
 
@@ -44,6 +45,7 @@ absl::StatusOr<LogFindings> InspectLogs(rocksdb::Env& env, const std::string& pa
   LogFindings findings;
   if (scan.is_damaged) {
     findings.is_damaged = true;
+    findings.sequence_behind = scan.sequence_behind;
     findings.message = absl::StrCat("the write-ahead log ", scan.damaged_log,
                                     " is damaged from byte ", scan.damage_offset, " on");
   } else if (scan.torn_size_bytes > 0) {
@@ -53,8 +55,9 @@ absl::StatusOr<LogFindings> InspectLogs(rocksdb::Env& env, const std::string& pa
   }
   HOLDFAST_ASSIGN_OR_RETURN(const bool was_damaged,
                             FileExists(absl::StrCat(path, kLogDamagedSuffix)));
-  if (was_damaged && !findings.is_damaged) {
+  if (was_damaged) {
     findings.is_damaged = true;
+    findings.sequence_behind = 0;
     findings.message = "the write-ahead log was found damaged when the database was last opened";
   }
   return findings;
@@ -150,6 +153,13 @@ absl::StatusOr<std::unique_ptr<OpenedDatabase>> OpenDatabase(
   HOLDFAST_RETURN_IF_ERROR(StatusFromRocksDb(status, context));
   opened->metadata_ = handles[0];
   opened->documents_ = handles[1];
+  if (findings.sequence_behind > 0 &&
+      opened->db().GetLatestSequenceNumber() >= findings.sequence_behind) {
+    LogWarning("a damaged log was no longer needed; nothing is lost",
+               {{"path", path}, {"found", findings.message}});
+    HOLDFAST_RETURN_IF_ERROR(RemoveFile(damage_note), context);
+    return opened;
+  }
   opened->recovery_.message = findings.message;
   if (findings.is_damaged) {
     HOLDFAST_RETURN_IF_ERROR(BeginIncarnationAfterDamage(opened->db(), opened->recovery_), context);

@@ -81,8 +81,12 @@ class LogScanner {
     batch_offset_ = 0;
     bad_offset_.reset();
     std::unique_ptr<rocksdb::SequentialFile> file;
-    HOLDFAST_RETURN_IF_ERROR(StatusFromRocksDb(
-        env.NewSequentialFile(path, &file, rocksdb::EnvOptions()), absl::StrCat("read ", log_)));
+    const rocksdb::Status opened = env.NewSequentialFile(path, &file, rocksdb::EnvOptions());
+    if (opened.IsCorruption()) {
+      next_sequence_.reset();
+      return absl::OkStatus();
+    }
+    HOLDFAST_RETURN_IF_ERROR(StatusFromRocksDb(opened, absl::StrCat("read ", log_)));
     std::vector<char> buffer(kBlockSizeBytes);
     for (;;) {
       HOLDFAST_ASSIGN_OR_RETURN(const absl::string_view block, ReadBlock(*file, buffer));
@@ -178,6 +182,7 @@ class LogScanner {
     const bool is_behind_bad = !next_sequence_.has_value() && bad_offset_.has_value();
     if (!is_gap && !is_behind_bad) return;
     scan_.is_damaged = true;
+    scan_.sequence_behind = sequence_;
     if (bad_offset_.has_value() || scan_.torn_log.empty()) {
       scan_.damaged_log = log_;
       scan_.damage_offset = bad_offset_.value_or(batch_offset_);

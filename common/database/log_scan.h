@@ -21,6 +21,9 @@ struct LogScan {
   // Where: the log's name and the offset from which on it cannot be read.
   std::string damaged_log;
   uint64_t damage_offset = 0;
+  // The sequence number of the batch that lies behind. A database that holds it all the same, in
+  // its tables, has lost nothing: the log was only waiting for its removal.
+  uint64_t sequence_behind = 0;
 
   // A last batch that a crash tore; not damage. Of the newest log that has one.
   std::string torn_log;
@@ -31,8 +34,9 @@ struct LogScan {
 // two cases apart: it takes a flipped length in the last 32 KiB for a torn tail, and noise in a
 // torn tail for damage. A batch that is missing at the very end is no different from one never
 // written.
+// A log whose at-rest prefix is damaged cannot be judged: RocksDB will refuse it if it needs it.
 //
-// Errors: DATA_LOSS where a log's at-rest prefix is damaged: nothing of that log can be read.
+// Errors: those of reading.
 absl::StatusOr<LogScan> ScanLogs(rocksdb::Env& env, const std::string& database_path);
 
 }  // namespace holdfast

@@ -246,6 +246,28 @@ TEST_F(LogRecoveryTest, DamageIsNotForgottenWhenRecoveryIsCutOff) {
   EXPECT_FALSE(store->database().recovery().is_log_damaged);
 }
 
+TEST_F(LogRecoveryTest, DamageOfALogThatIsNoLongerNeededLosesNothing) {
+  Write(10);
+  std::string bytes = ReadRaw(LogPath());
+  bytes[commit_ends_[3] + 30] ^= 0x10;
+  {
+    ASSERT_OK_AND_ASSIGN(const auto store, Open());
+    ASSERT_OK(store->Flush());
+  }
+  // As if it had been waiting for its removal: with damaged content, then with a damaged prefix.
+  for (const size_t offset : {commit_ends_[3] + 31, size_t{40}}) {
+    bytes[offset] ^= 0x10;
+    WriteRaw(LogPath(), bytes);
+    const LogCapture log;
+    ASSERT_OK_AND_ASSIGN(const auto store, Open());
+    ExpectFirst(*store, 10);
+    EXPECT_FALSE(store->database().recovery().is_log_damaged);
+    EXPECT_EQ(store->revision(), 10u);
+    EXPECT_THAT(FileExists(copy_ + "/db" + kLogDamagedSuffix), IsOkAndHolds(false));
+    EXPECT_THAT(log.lines(), Not(Contains(HasSubstr("ERROR"))));
+  }
+}
+
 TEST_F(LogRecoveryTest, DamagedPrefixOfALogIsDataLossAndChangesNothing) {
   Write(3);
   FlipByte(LogPath(), 40);

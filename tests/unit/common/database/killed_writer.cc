@@ -3,9 +3,8 @@
 
 #include <unistd.h>
 
-#include <iostream>
-
 #include "absl/strings/str_cat.h"
+#include "common/base/log.h"
 #include "common/crypto/key_source.h"
 #include "tests/testing/test_store.h"
 
@@ -13,18 +12,18 @@ int main(int argc, char** argv) {
   if (argc != 3) return 2;
   const auto key = holdfast::ReadMasterKey(argv[2]);
   if (!key.ok()) {
-    std::cerr << key.status() << "\n";
+    holdfast::LogError("the writer failed", {{"error", key.status()}});
     return 1;
   }
   const auto store = holdfast::TestStore::Open(argv[1], *key);
   if (!store.ok()) {
-    std::cerr << store.status() << "\n";
+    holdfast::LogError("the writer failed", {{"error", store.status()}});
     return 1;
   }
   for (int i = 0;; ++i) {
     const absl::Status put = (*store)->Put("projects", absl::StrCat("id", i), "content");
     if (!put.ok()) {
-      std::cerr << put << "\n";
+      holdfast::LogError("the writer failed", {{"error", put}});
       return 1;
     }
     if (write(3, "a", 1) != 1) return 0;
