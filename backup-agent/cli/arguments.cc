@@ -516,7 +516,14 @@ absl::StatusOr<ParsedArguments> ParseArguments(const std::vector<std::string>& a
       app = app->get_subcommands().front();
       absl::StrAppend(&command, " ", app->get_name());
     }
-    return absl::InvalidArgumentError(absl::StrCat(error.what(), "\ntry: ", command, " --help"));
+    // CLI11 finds out that there is no command before it looks at what there is in its place.
+    const std::vector<std::string> unknown = grammar.app().remaining(/*recurse=*/true);
+    const bool is_unknown_command =
+        dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && !unknown.empty();
+    return absl::InvalidArgumentError(absl::StrCat(
+        is_unknown_command ? absl::StrCat("there is no command '", unknown.front(), "'")
+                           : std::string(error.what()),
+        "\ntry: ", command, " --help"));
   }
   return result;
 }

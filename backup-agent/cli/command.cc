@@ -1,5 +1,7 @@
 #include "backup-agent/cli/command.h"
 
+#include <algorithm>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -12,10 +14,35 @@ namespace holdfast {
 
 namespace {
 
+constexpr absl::string_view kStandardInput = "-";
+
+// A text form has 73 bytes; this leaves room for blanks.
+constexpr size_t kKeyInputSizeMaxBytes = 4096;
+
 std::string JoinStoreNames(const AgentConfig& agent) {
   return absl::StrJoin(agent.stores, ", ", [](std::string* out, const AgentStoreConfig& store) {
     out->append(store.name);
   });
+}
+
+// All of standard input, into locked memory; ends early with the reason of a cancellation.
+absl::StatusOr<MasterKey> ReadKeyFromInput(const CommandContext& context) {
+  SecretBytes text(kKeyInputSizeMaxBytes);
+  size_t size = 0;
+  for (;;) {
+    HOLDFAST_ASSIGN_OR_RETURN(
+        std::string piece,
+        context.console.ReadSome(kKeyInputSizeMaxBytes + 1 - size, context.cancellation));
+    if (piece.empty()) return MasterKey::FromText(text.text().substr(0, size));
+    const bool fits = piece.size() <= kKeyInputSizeMaxBytes - size;
+    if (fits) std::copy(piece.begin(), piece.end(), text.mutable_bytes().begin() + size);
+    size += piece.size();
+    WipeMemory(piece.data(), piece.size());
+    if (!fits) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("not a master key: more than ", kKeyInputSizeMaxBytes, " bytes"));
+    }
+  }
 }
 
 // The store that --store names, or the only one of the agent.
@@ -60,7 +87,12 @@ absl::StatusOr<Config> LoadCommandConfig(const CommandContext& context) {
 }
 
 absl::StatusOr<MasterKey> ReadKeyFrom(absl::string_view source, const CommandContext& context) {
-  if (source == "-" && context.console.input_is_terminal()) {
+  if (source == kStandardInput && !context.console.input_is_terminal()) {
+    absl::StatusOr<MasterKey> key = ReadKeyFromInput(context);
+    HOLDFAST_RETURN_IF_ERROR(key.status(), "read the master key from standard input");
+    return key;
+  }
+  if (source == kStandardInput) {
     context.console.Complain("Type or paste the master key (it is not shown), then press Enter:");
   }
   absl::StatusOr<MasterKey> key = ReadMasterKey(source);

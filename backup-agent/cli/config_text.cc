@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "common/base/status_macros.h"
@@ -33,18 +32,16 @@ std::string TomlString(absl::string_view text) {
   return toml;
 }
 
-// A name for a destination at `url`: "share" for "file:///mnt/Share".
-std::string NameOfUrl(absl::string_view url) {
-  while (absl::EndsWith(url, "/")) url.remove_suffix(1);
-  const size_t slash = url.rfind('/');
-  absl::string_view last = slash == absl::string_view::npos ? url : url.substr(slash + 1);
-  last = last.substr(0, kNameLengthMax / 2);  // leaves room for a number
+// A name for a destination in `directory`: "share" for "/mnt/Share".
+std::string NameOfDirectory(absl::string_view directory) {
+  const absl::string_view last =
+      directory.substr(directory.rfind('/') + 1, kNameLengthMax / 2);  // leaves room for a number
   std::string name;
   for (const char c : last) {
     const auto byte = static_cast<unsigned char>(c);
     name += absl::ascii_isalnum(byte) || c == '_' ? absl::ascii_tolower(byte) : '-';
   }
-  return name.empty() ? "backups" : name;
+  return name;
 }
 
 }  // namespace
@@ -65,7 +62,9 @@ absl::StatusOr<std::vector<DestinationConfig>> NameDestinations(
     }
     HOLDFAST_ASSIGN_OR_RETURN(destination.url, CanonicalBlobStoreUrl(url), "--destination");
     if (destination.name.empty()) {
-      const std::string name = NameOfUrl(destination.url);
+      HOLDFAST_ASSIGN_OR_RETURN(const std::string directory,
+                                DirectoryOfBlobStoreUrl(destination.url));
+      const std::string name = NameOfDirectory(directory);
       destination.name = name;
       for (int number = 2; names.count(destination.name) > 0; ++number) {
         destination.name = absl::StrCat(name, "-", number);

@@ -20,12 +20,12 @@
 #include "common/io/files.h"
 #include "common/io/path.h"
 #include "common/repository/repository.h"
+#include "common/storage/open_blob_store.h"
 
 namespace holdfast {
 
 namespace {
 
-constexpr absl::string_view kFileUrlPrefix = "file://";
 constexpr mode_t kFolderMode = 0700;
 constexpr mode_t kFileMode = 0600;
 
@@ -154,10 +154,8 @@ absl::StatusOr<PreparedDestination> PrepareDestination(const DestinationConfig& 
                                                        CommandContext& context) {
   PreparedDestination prepared;
   prepared.destination = destination;
-  absl::string_view path = destination.url;
-  if (absl::ConsumePrefix(&path, kFileUrlPrefix)) {
-    HOLDFAST_ASSIGN_OR_RETURN(prepared.made_directory, MakeDestinationDirectory(std::string(path)));
-  }
+  HOLDFAST_ASSIGN_OR_RETURN(const std::string directory, DirectoryOfBlobStoreUrl(destination.url));
+  HOLDFAST_ASSIGN_OR_RETURN(prepared.made_directory, MakeDestinationDirectory(directory));
   HOLDFAST_ASSIGN_OR_RETURN(const OpenedPlace place,
                             OpenPlace(destination.url, context.cancellation));
   absl::StatusOr<Repository> repository = Repository::Open(*place.blobs);

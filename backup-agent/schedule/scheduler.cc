@@ -72,24 +72,26 @@ Scheduler::Decision Scheduler::Decide() {
   const absl::Time now = clock_.Now();
   const MonotonicTime monotonic_now = clock_.MonotonicNow();
 
-  if (due_ - now > times_->GapMax()) {
+  const MonotonicTime after_last_start =
+      last_start_.has_value() ? *last_start_ + times_->interval() / 2 : MonotonicTime();
+  if (due_ - now > times_->GapMax() + times_->interval() / 4) {
     // The clock was set back. What the clock that never jumps says of the old time stays.
     const MonotonicTime latest = due_latest_;
     FindDue();
     due_latest_ = std::min(due_latest_, latest);
+    not_before_ = std::max(not_before_, after_last_start);
   }
 
   MonotonicTime look_again = monotonic_now + kLookAgainMax;
   if (now >= due_ || monotonic_now >= due_latest_) {
-    MonotonicTime start = not_before_;
-    const bool was_set_forward = monotonic_now + kClockDriftMax < due_expected_;
-    if (was_set_forward && last_start_.has_value()) {
-      start = std::max(start, *last_start_ + times_->interval() / 2);
+    // Where the clock was set forward.
+    if (monotonic_now + kClockDriftMax < due_expected_) {
+      not_before_ = std::max(not_before_, after_last_start);
     }
-    if (monotonic_now >= start) {
+    if (monotonic_now >= not_before_) {
       return {.start = is_caught_up_ ? v1::Run::CAUSE_CAUGHT_UP : v1::Run::CAUSE_SCHEDULED};
     }
-    look_again = std::min(look_again, start);
+    look_again = std::min(look_again, not_before_);
   } else {
     look_again = std::min({look_again, monotonic_now + (due_ - now), due_latest_});
   }

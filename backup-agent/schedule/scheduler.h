@@ -19,12 +19,11 @@ namespace holdfast {
 //   - The time that is due stays due until its run has ended, also across restarts: one that was
 //     missed, or whose run was cut by the agent's end, is caught up once, at start.
 //   - After a run of its own failed it tries again with backoff and jitter: within a minute after
-//   the first
-//     failure, within 30 minutes (or the interval, if that is less) after many.
+//     the first failure, within 30 minutes (or the interval, if that is less) after many.
 //   - The wall clock is not trusted. Set forward, it makes one run due, but not sooner than half an
-//     interval after the last one. Set back by more than an interval, the next time is found anew;
-//     set back again and again, the clock that never jumps makes a run due at the latest an
-//     interval late.
+//     interval after the last one. Set back by more than a quarter of an interval, the next time is
+//     found anew; set back again and again, the clock that never jumps makes a run due an interval
+//     late at the latest.
 //
 // Not thread-safe. Does not take ownership of the clock and the random source.
 class Scheduler {
@@ -94,7 +93,8 @@ class Scheduler {
   // Whether due_ had passed already when this process began.
   bool is_caught_up_ = false;
 
-  // No run of the scheduler's starts before: after a crash, as after any failure.
+  // What is due does not start before: after a crash, as after any failure; and half an interval
+  // after the last start, once the wall clock was seen to jump.
   MonotonicTime not_before_;
   std::optional<MonotonicTime> last_start_;
   std::optional<MonotonicTime> retry_;

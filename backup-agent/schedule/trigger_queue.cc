@@ -192,11 +192,13 @@ TriggerQueue::Outcome TriggerQueue::OnRunEnded(const RunView& ended,
       continue;
     }
     absl::Status why = WhyHopeless(*trigger, ended);
-    if (why.ok()) {
+    if (!absl::IsFailedPrecondition(why) && run.state() != v1::Run::STATE_SUCCEEDED) {
       const absl::string_view how =
           run.state() == v1::Run::STATE_CANCELLED ? " was cancelled" : " failed";
       why = absl::AbortedError(
           absl::StrCat("run ", run.run_id(), how, run.error().empty() ? "" : ": ", run.error()));
+    } else if (why.ok()) {
+      why = absl::AbortedError(absl::StrCat("run ", run.run_id(), " made no such backup"));
     }
     trigger = Finish(trigger, why, outcome);
   }

@@ -19,7 +19,8 @@ namespace holdfast {
 // CheckpointSource is a store as the agent sees it: something that makes consistent checkpoints and
 // hands out their files (holdfast.v1.Checkpoints). The agent reaches stores through it alone.
 //
-// It passes on what the store said; whoever uses it trusts nothing of that (see transfer/listing.h).
+// It passes on what the store said; whoever uses it trusts nothing of that (see
+// transfer/listing.h).
 //
 // Thread-safe. Methods block; each ends with CANCELLED soon after `cancellation` is cancelled.
 //

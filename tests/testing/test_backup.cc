@@ -4,18 +4,15 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "common/base/status_macros.h"
-#include "common/database/data_directory.h"
 #include "common/database/database.h"
 #include "common/database/database_metadata.h"
 #include "common/io/xxh3_stream.h"
 #include "common/repository/layout.h"
 #include "common/repository/manifest.h"
 #include "common/repository/object_writer.h"
-#include "tests/testing/test_store.h"
 
 namespace holdfast {
 
@@ -72,20 +69,13 @@ class BackupWriter {
   std::map<std::string, FileEntry> by_name_;
 };
 
-absl::StatusOr<DatabaseMetadata> ReadStoreMetadata(const std::string& path,
-                                                   const MasterKey& master_key) {
-  HOLDFAST_ASSIGN_OR_RETURN(const auto store, TestStore::Open(path, master_key));
-  return ReadMetadata(store->database().db());
-}
-
 }  // namespace
 
-absl::StatusOr<Manifest> MakeTestBackup(BlobStore& blobs, const std::string& data_directory,
+absl::StatusOr<Manifest> MakeTestBackup(BlobStore& blobs, const TestStore& store,
                                         const MasterKey& master_key,
                                         const TestBackupOptions& options) {
-  HOLDFAST_ASSIGN_OR_RETURN(const DatabaseMetadata metadata,
-                            ReadStoreMetadata(data_directory, master_key));
-  HOLDFAST_ASSIGN_OR_RETURN(auto contents, ReadDatabaseFiles(data_directory, master_key));
+  const DatabaseMetadata& metadata = store.metadata();
+  HOLDFAST_ASSIGN_OR_RETURN(auto contents, store.ReadLiveFiles());
   for (const auto& [name, content] : options.instance_files) {
     contents[absl::StrCat("instance/", name)] = content;
   }
@@ -95,9 +85,9 @@ absl::StatusOr<Manifest> MakeTestBackup(BlobStore& blobs, const std::string& dat
   HOLDFAST_RETURN_IF_ERROR(repository.status());
   const StoreId store_id = metadata.store_id();
   HOLDFAST_ASSIGN_OR_RETURN(
-      const auto store, repository->OpenOrCreateStore(store_id, master_key, nullptr, kTestTime));
+      const auto opened, repository->OpenOrCreateStore(store_id, master_key, nullptr, kTestTime));
 
-  BackupWriter writer(*store);
+  BackupWriter writer(*opened);
   std::string bundle;
   std::vector<std::pair<FileEntry*, uint64_t>> bundled;
   Manifest manifest;
@@ -141,7 +131,8 @@ absl::StatusOr<Manifest> MakeTestBackup(BlobStore& blobs, const std::string& dat
   summary.set_incarnation(metadata.incarnation().ToByteString());
   summary.set_ordinal(options.ordinal);
   if (!options.previous_backup_id.empty()) {
-    HOLDFAST_ASSIGN_OR_RETURN(const auto previous, store->LoadManifest(options.previous_backup_id));
+    HOLDFAST_ASSIGN_OR_RETURN(const auto previous,
+                              opened->LoadManifest(options.previous_backup_id));
     summary.set_previous_backup_id(options.previous_backup_id);
     summary.set_previous_manifest_hash(std::string(AsText(previous.sealed_hash)));
   }
@@ -152,9 +143,10 @@ absl::StatusOr<Manifest> MakeTestBackup(BlobStore& blobs, const std::string& dat
   summary.set_document_count(metadata.digest.document_count());
   summary.set_state_digest(std::string(AsText(metadata.digest.Digest(metadata.DigestKey()))));
   summary.set_file_count(static_cast<uint64_t>(manifest.files.files_size()));
+  if (options.edit_manifest) options.edit_manifest(manifest);
   HOLDFAST_ASSIGN_OR_RETURN(const std::string sealed,
-                            SealManifest(manifest, store_id, store->manifest_key()));
-  HOLDFAST_RETURN_IF_ERROR(store->CommitManifest(summary.backup_id(), sealed));
+                            SealManifest(manifest, store_id, opened->manifest_key()));
+  HOLDFAST_RETURN_IF_ERROR(opened->CommitManifest(summary.backup_id(), sealed));
   return manifest;
 }
 

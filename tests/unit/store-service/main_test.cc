@@ -13,6 +13,8 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/base/exit_code.h"
+#include "common/base/mutex.h"
+#include "common/base/thread.h"
 #include "common/crypto/key_source.h"
 #include "common/database/data_directory.h"
 #include "common/io/durable_file.h"
@@ -22,6 +24,7 @@
 #include "grpcpp/grpcpp.h"
 #include "gtest/gtest.h"
 #include "holdfast/v1/checkpoints.grpc.pb.h"
+#include "holdfast/v1/document_store.grpc.pb.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 
@@ -32,6 +35,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 constexpr size_t kOutputMaxBytes = 1'000'000;
@@ -157,6 +161,62 @@ TEST_F(HoldfastStoreTest, StartsAgainAfterAKill) {
   AwaitServing();
   again.Signal(SIGTERM);
   EXPECT_EQ(again.ExitCode(), kExitOk);
+}
+
+// Several write at once, and the program is killed in the middle of it, again and again.
+TEST_F(HoldfastStoreTest, AKillLosesNothingThatWasAcknowledged) {
+  CreateStore();
+  constexpr int kRounds = 3;
+  constexpr int kWriters = 4;
+  constexpr int kAcknowledgedMin = 100;
+  Mutex mutex;
+  CondVar acknowledged_more;
+  std::vector<std::string> acknowledged;
+  for (int round = 0; round <= kRounds; ++round) {
+    Program program(Arguments());
+    AwaitServing();
+    const auto stub = v1::DocumentStore::NewStub(CreateUnixChannel(peer_));
+    for (const std::string& id : acknowledged) {
+      grpc::ClientContext context;
+      SetTimeout(context, absl::Minutes(1));
+      v1::GetDocumentRequest request;
+      request.set_collection("c");
+      request.set_id(id);
+      v1::GetDocumentResponse response;
+      ASSERT_OK(CallStatus(stub->GetDocument(&context, request, &response), peer_)) << id;
+      EXPECT_EQ(response.document().content(), id);
+    }
+    if (round == kRounds) {
+      EXPECT_THAT(program.Stderr(), Not(HasSubstr("damaged")));
+      return;
+    }
+    std::vector<Thread> writers;
+    for (int t = 0; t < kWriters; ++t) {
+      writers.emplace_back("writer", [&, t] {
+        for (int i = 0;; ++i) {
+          grpc::ClientContext context;
+          SetTimeout(context, absl::Minutes(1));
+          v1::PutDocumentRequest request;
+          request.set_collection("c");
+          request.set_id(absl::StrCat(round, "/", t, "/", i));
+          request.set_content(request.id());
+          request.set_media_type("text/plain");
+          v1::PutDocumentResponse response;
+          if (!stub->PutDocument(&context, request, &response).ok()) return;
+          MutexLock lock(&mutex);
+          acknowledged.push_back(request.id());
+          acknowledged_more.Signal();
+        }
+      });
+    }
+    {
+      MutexLock lock(&mutex);
+      const size_t enough = acknowledged.size() + kAcknowledgedMin;
+      while (acknowledged.size() < enough) acknowledged_more.Wait(&mutex);
+    }
+    program.Signal(SIGKILL);
+    EXPECT_EQ(program.ExitCode(), 128 + SIGKILL);
+  }
 }
 
 TEST_F(HoldfastStoreTest, RefusesADirectoryThatIsNotThere) {

@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "backup-agent/cli/cli.h"
@@ -278,18 +277,16 @@ class RepositoryCommandsTest : public testing::Test {
   void SetUp() override {
     cli_.WriteConfig();
     ASSERT_OK_AND_ASSIGN(const MasterKey key, ReadMasterKey(cli_.key_path()));
-    {
-      ASSERT_OK_AND_ASSIGN(const auto store, TestStore::Open(cli_.Path("store"), key));
-      for (int i = 0; i < 20; ++i) {
-        ASSERT_OK(store->Put("users", absl::StrCat("user ", i), "{}"));
-      }
-      ASSERT_OK(store->Flush());
-      ASSERT_OK(store->Put("users", "last", "{}"));
+    ASSERT_OK_AND_ASSIGN(const auto store, TestStore::Open(cli_.Path("store"), key));
+    for (int i = 0; i < 20; ++i) {
+      ASSERT_OK(store->Put("users", absl::StrCat("user ", i), "{}"));
     }
+    ASSERT_OK(store->Flush());
+    ASSERT_OK(store->Put("users", "last", "{}"));
     ASSERT_OK_AND_ASSIGN(const auto blobs, OpenBlobStore(cli_.Path("backups")));
     ASSERT_OK_AND_ASSIGN(
         const Manifest manifest,
-        MakeTestBackup(*blobs, cli_.Path("store"), key, {.instance_files = {{"a.conf", "x"}}}));
+        MakeTestBackup(*blobs, *store, key, {.instance_files = {{"a.conf", "x"}}}));
     backup_id_ = manifest.summary.backup_id();
     ASSERT_OK_AND_ASSIGN(const StoreId store_id, StoreId::FromBytes(manifest.summary.store_id()));
     store_id_ = store_id.ToText();

@@ -2,17 +2,18 @@
 
 #include <sys/stat.h>
 
-#include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/database/data_directory.h"
+#include "common/database/database.h"
 #include "common/io/files.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -26,11 +27,11 @@
 namespace holdfast {
 namespace {
 
+using repository::v1::FileEntry;
 using testing::AllOf;
 using testing::AnyOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::Not;
 
 using Documents = std::map<std::string, std::string>;
 
@@ -38,27 +39,28 @@ using Documents = std::map<std::string, std::string>;
 class RestorerTest : public testing::Test {
  protected:
   void SetUp() override {
-    MakeStore("store", &documents_);
+    ASSERT_OK_AND_ASSIGN(store_, MakeStore("store"));
+    ASSERT_OK_AND_ASSIGN(documents_, store_->ReadAll());
     ASSERT_OK_AND_ASSIGN(
         manifest_,
-        MakeTestBackup(blobs_, Path("store"), master_key_,
+        MakeTestBackup(blobs_, *store_, master_key_,
                        {.instance_files = {{"tls/server.crt", "a certificate"}, {"empty", ""}}}));
     ASSERT_OK_AND_ASSIGN(store_id_, StoreId::FromBytes(manifest_.summary.store_id()));
   }
 
   std::string Path(absl::string_view name) const { return directory_.Path(name); }
 
-  void MakeStore(absl::string_view name, Documents* documents) {
-    ASSERT_OK_AND_ASSIGN(const auto store, TestStore::Open(Path(name), master_key_));
+  absl::StatusOr<std::unique_ptr<TestStore>> MakeStore(absl::string_view name) {
+    HOLDFAST_ASSIGN_OR_RETURN(auto store, TestStore::Open(Path(name), master_key_));
     for (int i = 0; i < 200; ++i) {
-      ASSERT_OK(store->Put("users", absl::StrCat("user ", i), std::string(1000, 'x')));
-      if (i == 100) {
-        ASSERT_OK(store->Flush());
-      }
+      HOLDFAST_RETURN_IF_ERROR(
+          store->Put("users", absl::StrCat("user ", i), std::string(1000, 'x')));
+      if (i == 100) HOLDFAST_RETURN_IF_ERROR(store->Flush());
     }
-    ASSERT_OK(store->Put("projects", "one", absl::StrCat("{\"of\":\"", name, "\"}")));
-    ASSERT_OK(store->Delete("users", "user 7"));
-    ASSERT_OK_AND_ASSIGN(*documents, store->ReadAll());
+    HOLDFAST_RETURN_IF_ERROR(
+        store->Put("projects", "one", absl::StrCat("{\"of\":\"", name, "\"}")));
+    HOLDFAST_RETURN_IF_ERROR(store->Delete("users", "user 7"));
+    return store;
   }
 
   absl::StatusOr<RestoreResult> Restore(const Restorer::Selection& selection = {},
@@ -84,6 +86,13 @@ class RestorerTest : public testing::Test {
     }
   }
 
+  std::string NewestBackupId() {
+    const absl::StatusOr<std::unique_ptr<Restorer>> restorer =
+        Restorer::Open(blobs_, master_key_, {});
+    EXPECT_OK(restorer);
+    return restorer.ok() ? (*restorer)->summary().backup_id() : "";
+  }
+
   std::string ManifestPath() const { return BackupPath(store_id_, manifest_.summary.backup_id()); }
   // All objects of the backup.
   std::vector<std::string> ObjectPaths() const {
@@ -99,6 +108,7 @@ class RestorerTest : public testing::Test {
   FaultBlobStore faults_{blobs_};
   const MasterKey master_key_ = MasterKey::Generate();
   CancellationSource cancellation_;
+  std::unique_ptr<TestStore> store_;
   Documents documents_;
   Manifest manifest_;
   StoreId store_id_;
@@ -130,13 +140,10 @@ TEST_F(RestorerTest, PutsInstanceFilesWithMaskedModes) {
 }
 
 TEST_F(RestorerTest, TakesTheLatestByLineageAndTheOneThatIsNamed) {
-  {
-    ASSERT_OK_AND_ASSIGN(const auto store, TestStore::Open(Path("store"), master_key_));
-    ASSERT_OK(store->Put("projects", "two", "{}"));
-  }
+  ASSERT_OK(store_->Put("projects", "two", "{}"));
   ASSERT_OK_AND_ASSIGN(
       const Manifest second,
-      MakeTestBackup(blobs_, Path("store"), master_key_,
+      MakeTestBackup(blobs_, *store_, master_key_,
                      {.ordinal = 2, .previous_backup_id = manifest_.summary.backup_id()}));
   ASSERT_OK_AND_ASSIGN(const auto latest, Restorer::Open(blobs_, master_key_, {}));
   EXPECT_EQ(latest->summary().backup_id(), second.summary.backup_id());
@@ -147,7 +154,7 @@ TEST_F(RestorerTest, TakesTheLatestByLineageAndTheOneThatIsNamed) {
 
 TEST_F(RestorerTest, ReadsFilesThatLieInSeveralExtents) {
   ASSERT_OK(MakeTestBackup(
-      blobs_, Path("store"), master_key_,
+      blobs_, *store_, master_key_,
       {.ordinal = 2, .previous_backup_id = manifest_.summary.backup_id(), .splits_a_file = true}));
   ASSERT_OK(Restore());
   EXPECT_THAT(ReadRestored(), IsOkAndHolds(documents_));
@@ -158,7 +165,7 @@ TEST_F(RestorerTest, MakesACopyWithAStoreIdOfItsOwn) {
   EXPECT_NE(result.store_id, store_id_);
   ASSERT_OK_AND_ASSIGN(const auto restored, DataDirectory::Open(Path("target"), master_key_));
   EXPECT_EQ(restored->store_id(), result.store_id);
-  restored->env();
+  EXPECT_OK(OpenDatabase(restored->env(), restored->database_path(), OpenMode::kServe));
 }
 
 TEST_F(RestorerTest, RestoresIntoAMountPoint) {
@@ -189,10 +196,9 @@ TEST_F(RestorerTest, RefusesAWrongKeyBeforeAnythingIsTouched) {
 }
 
 TEST_F(RestorerTest, NeedsAStoreIdWhereThereAreSeveralStores) {
-  Documents others;
-  MakeStore("other store", &others);
-  ASSERT_OK_AND_ASSIGN(const Manifest other,
-                       MakeTestBackup(blobs_, Path("other store"), master_key_));
+  ASSERT_OK_AND_ASSIGN(const auto other_store, MakeStore("other store"));
+  ASSERT_OK_AND_ASSIGN(const Documents others, other_store->ReadAll());
+  ASSERT_OK_AND_ASSIGN(const Manifest other, MakeTestBackup(blobs_, *other_store, master_key_));
   ASSERT_OK_AND_ASSIGN(const StoreId other_id, StoreId::FromBytes(other.summary.store_id()));
   EXPECT_THAT(Restore(),
               StatusIs(absl::StatusCode::kFailedPrecondition,
@@ -287,7 +293,7 @@ TEST_F(RestorerTest, TellsAnObjectThatWasCopiedOverAnother) {
 
 TEST_F(RestorerTest, NeverTakesAnOlderBackupForOneThatItCannotRead) {
   const std::string older = manifest_.summary.backup_id();
-  ASSERT_OK_AND_ASSIGN(manifest_, MakeTestBackup(blobs_, Path("store"), master_key_,
+  ASSERT_OK_AND_ASSIGN(manifest_, MakeTestBackup(blobs_, *store_, master_key_,
                                                  {.ordinal = 2, .previous_backup_id = older}));
   const std::string bytes = blobs_.Read(ManifestPath());
   blobs_.Write(ManifestPath(), bytes.substr(0, 200));
@@ -298,10 +304,57 @@ TEST_F(RestorerTest, NeverTakesAnOlderBackupForOneThatItCannotRead) {
 
 TEST_F(RestorerTest, IsNotKeptFromTheLatestByAnOlderManifestThatIsDamaged) {
   const std::string older_path = ManifestPath();
-  ASSERT_OK(MakeTestBackup(blobs_, Path("store"), master_key_,
+  ASSERT_OK(MakeTestBackup(blobs_, *store_, master_key_,
                            {.ordinal = 2, .previous_backup_id = manifest_.summary.backup_id()}));
   blobs_.Write(older_path, "garbage");
   EXPECT_OK(Restore());
+}
+
+// The repository is whole, but what it holds is not what it says.
+TEST_F(RestorerTest, FindsABackupThatWasMadeOfOtherBytes) {
+  const auto second_with = [this](std::function<void(Manifest&)> edit) {
+    return MakeTestBackup(blobs_, *store_, master_key_,
+                          {.ordinal = 2,
+                           .previous_backup_id = manifest_.summary.backup_id(),
+                           .instance_files = {{"app.conf", "x"}},
+                           .edit_manifest = std::move(edit)});
+  };
+  for (const FileEntry::Kind kind :
+       {FileEntry::KIND_TABLE, FileEntry::KIND_CURRENT, FileEntry::KIND_INSTANCE}) {
+    std::string name;
+    ASSERT_OK(second_with([&](Manifest& manifest) {
+      for (FileEntry& file : *manifest.files.mutable_files()) {
+        if (file.kind() != kind) continue;
+        name = file.name();
+        file.mutable_xxh3_128()->front() ^= 1;
+        break;
+      }
+    }));
+    ASSERT_NE(name, "") << FileEntry::Kind_Name(kind);
+    EXPECT_THAT(Restore(), StatusIs(absl::StatusCode::kDataLoss,
+                                    AllOf(HasSubstr(name), HasSubstr("checksum"))));
+    ExpectNothingOpenable();
+    blobs_.Remove(BackupPath(store_id_, NewestBackupId()));
+  }
+}
+
+TEST_F(RestorerTest, FindsADatabaseThatIsNotTheOneThatTheBackupTellsOf) {
+  const std::vector<std::function<void(repository::v1::BackupSummary&)>> lies = {
+      [](auto& summary) { summary.set_document_count(summary.document_count() + 1); },
+      [](auto& summary) { summary.set_revision(summary.revision() - 1); },
+      [](auto& summary) { summary.mutable_state_digest()->front() ^= 1; },
+      [](auto& summary) { summary.mutable_incarnation()->front() ^= 1; }};
+  for (const auto& lie : lies) {
+    ASSERT_OK(
+        MakeTestBackup(blobs_, *store_, master_key_,
+                       {.ordinal = 2,
+                        .previous_backup_id = manifest_.summary.backup_id(),
+                        .edit_manifest = [&lie](Manifest& manifest) { lie(manifest.summary); }}));
+    EXPECT_THAT(Restore(),
+                StatusIs(absl::StatusCode::kDataLoss, HasSubstr("not what was backed up")));
+    ExpectNothingOpenable();
+    blobs_.Remove(BackupPath(store_id_, NewestBackupId()));
+  }
 }
 
 TEST_F(RestorerTest, DoesNotCallADestinationThatIsGoneDamaged) {

@@ -27,6 +27,12 @@ using testing::SizeIs;
 // A store whose answers a test writes.
 class ScriptedStore : public v1::Checkpoints::Service {
  public:
+  using List = std::function<grpc::Status(const v1::ListCheckpointFilesRequest&,
+                                          v1::ListCheckpointFilesResponse&)>;
+  using Read =
+      std::function<grpc::Status(grpc::ServerContext&, const v1::ReadCheckpointFileRequest&,
+                                 grpc::ServerWriter<v1::ReadCheckpointFileResponse>&)>;
+
   grpc::Status CreateCheckpoint(grpc::ServerContext*, const v1::CreateCheckpointRequest* request,
                                 v1::CreateCheckpointResponse* response) override {
     response->mutable_checkpoint()->set_checkpoint_id("c1");
@@ -37,18 +43,25 @@ class ScriptedStore : public v1::Checkpoints::Service {
   grpc::Status ListCheckpointFiles(grpc::ServerContext*,
                                    const v1::ListCheckpointFilesRequest* request,
                                    v1::ListCheckpointFilesResponse* response) override {
-    return list(*request, *response);
+    MutexLock lock(&mutex_);
+    return list_(*request, *response);
   }
 
   grpc::Status ReadCheckpointFile(
       grpc::ServerContext* context, const v1::ReadCheckpointFileRequest* request,
       grpc::ServerWriter<v1::ReadCheckpointFileResponse>* writer) override {
+    Read read;
+    {
+      MutexLock lock(&mutex_);
+      read = read_;
+    }
     return read(*context, *request, *writer);
   }
 
   grpc::Status RenewCheckpoint(grpc::ServerContext*, const v1::RenewCheckpointRequest*,
                                v1::RenewCheckpointResponse* response) override {
-    response->mutable_lease_duration()->set_seconds(renewed_seconds);
+    MutexLock lock(&mutex_);
+    response->mutable_lease_duration()->set_seconds(renewed_seconds_);
     return grpc::Status::OK;
   }
 
@@ -61,7 +74,8 @@ class ScriptedStore : public v1::Checkpoints::Service {
 
   grpc::Status ReportBackup(grpc::ServerContext*, const v1::ReportBackupRequest* request,
                             v1::ReportBackupResponse*) override {
-    reported = request->backup();
+    MutexLock lock(&mutex_);
+    reported_ = request->backup();
     return grpc::Status::OK;
   }
 
@@ -71,14 +85,29 @@ class ScriptedStore : public v1::Checkpoints::Service {
     return grpc::Status::OK;
   }
 
-  std::function<grpc::Status(const v1::ListCheckpointFilesRequest&,
-                             v1::ListCheckpointFilesResponse&)>
-      list;
-  std::function<grpc::Status(grpc::ServerContext&, const v1::ReadCheckpointFileRequest&,
-                             grpc::ServerWriter<v1::ReadCheckpointFileResponse>&)>
-      read;
-  int64_t renewed_seconds = 600;
-  v1::BackupReport reported;
+  void set_list(List list) {
+    MutexLock lock(&mutex_);
+    list_ = std::move(list);
+  }
+  void set_read(Read read) {
+    MutexLock lock(&mutex_);
+    read_ = std::move(read);
+  }
+  void set_renewed_seconds(int64_t seconds) {
+    MutexLock lock(&mutex_);
+    renewed_seconds_ = seconds;
+  }
+  v1::BackupReport reported() {
+    MutexLock lock(&mutex_);
+    return reported_;
+  }
+
+ private:
+  Mutex mutex_;
+  List list_ ABSL_GUARDED_BY(mutex_);
+  Read read_ ABSL_GUARDED_BY(mutex_);
+  int64_t renewed_seconds_ ABSL_GUARDED_BY(mutex_) = 600;
+  v1::BackupReport reported_ ABSL_GUARDED_BY(mutex_);
 };
 
 // Streams `content` from the offset asked for, in pieces of that size.
@@ -107,6 +136,7 @@ absl::StatusOr<std::string> ReadAll(ByteSource& source) {
 class GrpcCheckpointSourceTest : public testing::Test {
  protected:
   GrpcCheckpointSourceTest() : socket_(dir_.Path("store.sock")) {
+    grpc_init();  // kept for good: gRPC takes up to 10 s to end after its last user has gone
     source_ = MakeGrpcCheckpointSource(socket_, SystemClock());
     Start();
   }
@@ -119,10 +149,13 @@ class GrpcCheckpointSourceTest : public testing::Test {
     grpc::ServerBuilder builder;
     builder.AddListeningPort(UnixSocketAddress(socket_), grpc::InsecureServerCredentials());
     builder.RegisterService(&store_);
+    // In a process that is client and server at once a thread of a synchronous server may sleep
+    // over what it is to do until this has passed; it is 10 s unless set.
+    builder.SetSyncServerOption(grpc::ServerBuilder::CQ_TIMEOUT_MSEC, 50);
     server_ = builder.BuildAndStart();
   }
   void Stop() {
-    if (server_ != nullptr) server_->Shutdown(std::chrono::system_clock::time_point());
+    if (server_ != nullptr) server_->Shutdown(gpr_inf_past(GPR_CLOCK_REALTIME));
     server_.reset();
   }
 
@@ -143,26 +176,27 @@ TEST_F(GrpcCheckpointSourceTest, PassesOnWhatTheStoreSays) {
   v1::BackupReport report;
   report.set_backup_id("b1");
   EXPECT_OK(source_->ReportBackup(report, {}));
-  EXPECT_EQ(store_.reported.backup_id(), "b1");
+  EXPECT_EQ(store_.reported().backup_id(), "b1");
   EXPECT_OK(source_->Release("c1"));
   EXPECT_THAT(source_->Release("c2"),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("no such checkpoint")));
 }
 
 TEST_F(GrpcCheckpointSourceTest, LeaseIsBoundedWhateverTheStoreSays) {
-  store_.renewed_seconds = INT64_C(1) << 60;
+  store_.set_renewed_seconds(INT64_C(1) << 60);
   EXPECT_THAT(source_->Renew("c1", {}), IsOkAndHolds(absl::Hours(24)));
-  store_.renewed_seconds = -7;
+  store_.set_renewed_seconds(-7);
   EXPECT_THAT(source_->Renew("c1", {}), IsOkAndHolds(absl::ZeroDuration()));
 }
 
 TEST_F(GrpcCheckpointSourceTest, ListsAllPages) {
-  store_.list = [](const v1::ListCheckpointFilesRequest& request,
-                   v1::ListCheckpointFilesResponse& response) {
-    response.add_files()->set_name(request.page_token() + "x");
-    if (request.page_token().size() < 2) response.set_next_page_token(request.page_token() + "p");
-    return grpc::Status::OK;
-  };
+  store_.set_list(
+      [](const v1::ListCheckpointFilesRequest& request, v1::ListCheckpointFilesResponse& response) {
+        response.add_files()->set_name(request.page_token() + "x");
+        if (request.page_token().size() < 2)
+          response.set_next_page_token(request.page_token() + "p");
+        return grpc::Status::OK;
+      });
   ASSERT_OK_AND_ASSIGN(const std::vector<v1::CheckpointFile> files,
                        source_->ListFiles("c1", 3, {}));
   ASSERT_THAT(files, SizeIs(3));
@@ -170,45 +204,47 @@ TEST_F(GrpcCheckpointSourceTest, ListsAllPages) {
 }
 
 TEST_F(GrpcCheckpointSourceTest, ListWithoutEndIsCut) {
-  store_.list = [](const v1::ListCheckpointFilesRequest&,
-                   v1::ListCheckpointFilesResponse& response) {
-    response.add_files()->set_name("x");
-    response.set_next_page_token("more");
-    return grpc::Status::OK;
-  };
+  store_.set_list(
+      [](const v1::ListCheckpointFilesRequest&, v1::ListCheckpointFilesResponse& response) {
+        response.add_files()->set_name("x");
+        response.set_next_page_token("more");
+        return grpc::Status::OK;
+      });
   EXPECT_THAT(source_->ListFiles("c1", 50, {}), StatusIs(absl::StatusCode::kResourceExhausted));
 }
 
 TEST_F(GrpcCheckpointSourceTest, ListOfEmptyPagesWithoutEndIsCut) {
-  store_.list = [](const v1::ListCheckpointFilesRequest&,
-                   v1::ListCheckpointFilesResponse& response) {
-    response.set_next_page_token("more");
-    return grpc::Status::OK;
-  };
+  store_.set_list(
+      [](const v1::ListCheckpointFilesRequest&, v1::ListCheckpointFilesResponse& response) {
+        response.set_next_page_token("more");
+        return grpc::Status::OK;
+      });
   EXPECT_THAT(source_->ListFiles("c1", 50, {}), StatusIs(absl::StatusCode::kInternal));
 }
 
 TEST_F(GrpcCheckpointSourceTest, StreamsAFileFromAnOffset) {
   std::string content(3'000'000, 'a');
   content.replace(2'000'000, 3, "xyz");
-  store_.read = Serve(content, 1 << 20);
+  store_.set_read(Serve(content, 1 << 20));
   ASSERT_OK_AND_ASSIGN(const std::unique_ptr<ByteSource> all,
                        source_->ReadFile("c1", "000010.sst", 0, {}));
-  EXPECT_THAT(ReadAll(*all), IsOkAndHolds(content));
+  ASSERT_OK_AND_ASSIGN(const std::string read, ReadAll(*all));
+  EXPECT_TRUE(read == content);
   EXPECT_THAT(ReadAll(*all), IsOkAndHolds(""));  // the end stays the end
   ASSERT_OK_AND_ASSIGN(const std::unique_ptr<ByteSource> rest,
                        source_->ReadFile("c1", "000010.sst", 2'000'000, {}));
-  EXPECT_THAT(ReadAll(*rest), IsOkAndHolds(content.substr(2'000'000)));
+  ASSERT_OK_AND_ASSIGN(const std::string read_rest, ReadAll(*rest));
+  EXPECT_TRUE(read_rest == content.substr(2'000'000));
 }
 
 TEST_F(GrpcCheckpointSourceTest, ErrorOfTheStoreEndsTheStreamWithItsCode) {
-  store_.read = [](grpc::ServerContext&, const v1::ReadCheckpointFileRequest&,
-                   grpc::ServerWriter<v1::ReadCheckpointFileResponse>& writer) {
+  store_.set_read([](grpc::ServerContext&, const v1::ReadCheckpointFileRequest&,
+                     grpc::ServerWriter<v1::ReadCheckpointFileResponse>& writer) {
     v1::ReadCheckpointFileResponse response;
     response.set_data("abc");
     writer.Write(response);
     return grpc::Status(grpc::StatusCode::DATA_LOSS, "000010.sst is damaged");
-  };
+  });
   ASSERT_OK_AND_ASSIGN(const std::unique_ptr<ByteSource> source,
                        source_->ReadFile("c1", "000010.sst", 0, {}));
   EXPECT_OK(source->Next());
@@ -218,13 +254,13 @@ TEST_F(GrpcCheckpointSourceTest, ErrorOfTheStoreEndsTheStreamWithItsCode) {
 
 TEST_F(GrpcCheckpointSourceTest, PieceThatIsEmptyOrTooLargeIsRefused) {
   for (const size_t size_bytes : {size_t{0}, (size_t{1} << 20) + 1}) {
-    store_.read = [=](grpc::ServerContext&, const v1::ReadCheckpointFileRequest&,
-                      grpc::ServerWriter<v1::ReadCheckpointFileResponse>& writer) {
+    store_.set_read([=](grpc::ServerContext&, const v1::ReadCheckpointFileRequest&,
+                        grpc::ServerWriter<v1::ReadCheckpointFileResponse>& writer) {
       v1::ReadCheckpointFileResponse response;
       response.set_data(std::string(size_bytes, 'x'));
       writer.Write(response);
       return grpc::Status::OK;
-    };
+    });
     ASSERT_OK_AND_ASSIGN(const std::unique_ptr<ByteSource> source,
                          source_->ReadFile("c1", "000010.sst", 0, {}));
     EXPECT_THAT(source->Next(), StatusIs(absl::StatusCode::kInternal));
@@ -232,14 +268,14 @@ TEST_F(GrpcCheckpointSourceTest, PieceThatIsEmptyOrTooLargeIsRefused) {
 }
 
 TEST_F(GrpcCheckpointSourceTest, StreamThatIsGivenUpEndsAtTheStoreToo) {
-  store_.read = [](grpc::ServerContext&, const v1::ReadCheckpointFileRequest&,
-                   grpc::ServerWriter<v1::ReadCheckpointFileResponse>& writer) {
+  store_.set_read([](grpc::ServerContext&, const v1::ReadCheckpointFileRequest&,
+                     grpc::ServerWriter<v1::ReadCheckpointFileResponse>& writer) {
     v1::ReadCheckpointFileResponse response;
     response.set_data(std::string(1000, 'x'));
     while (writer.Write(response)) {
     }
     return grpc::Status::OK;
-  };
+  });
   ASSERT_OK_AND_ASSIGN(std::unique_ptr<ByteSource> source,
                        source_->ReadFile("c1", "000010.sst", 0, {}));
   EXPECT_OK(source->Next());
@@ -263,7 +299,7 @@ grpc::Status WaitForClient(grpc::ServerContext& context, const v1::ReadCheckpoin
 }
 
 TEST_F(GrpcCheckpointSourceTest, CancellationEndsAStream) {
-  store_.read = WaitForClient;
+  store_.set_read(WaitForClient);
   CancellationSource cancel;
   ASSERT_OK_AND_ASSIGN(const std::unique_ptr<ByteSource> source,
                        source_->ReadFile("c1", "000010.sst", 0, cancel.token()));
@@ -284,7 +320,7 @@ TEST_F(GrpcCheckpointSourceTest, CallThatIsCancelledBeforeIsNotMade) {
 TEST_F(GrpcCheckpointSourceTest, StoreThatStopsSendingIsGivenUp) {
   FakeClock clock;
   source_ = MakeGrpcCheckpointSource(socket_, clock);
-  store_.read = WaitForClient;
+  store_.set_read(WaitForClient);
   ASSERT_OK_AND_ASSIGN(const std::unique_ptr<ByteSource> source,
                        source_->ReadFile("c1", "000010.sst", 0, {}));
   EXPECT_OK(source->Next());

@@ -21,7 +21,6 @@
 namespace holdfast {
 namespace {
 
-using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -61,7 +60,7 @@ TEST_F(BackupRunnerTest, BackupHoldsEveryByteOfEveryFile) {
 
   const v1::Backup backup = Backup();
 
-  EXPECT_EQ(Restore("a", backup.backup_id()), source_.files());
+  EXPECT_TRUE(Restore("a", backup.backup_id()) == source_.files());
   EXPECT_EQ(backup.ordinal(), 1);
   EXPECT_EQ(backup.revision(), source_.state().revision());
   EXPECT_EQ(backup.state_digest(), source_.state().state_digest());
@@ -123,7 +122,7 @@ TEST_F(BackupRunnerTest, SecondRunSendsOnlyWhatChanged) {
   EXPECT_EQ(observer_->run().destinations(0).objects_written(), 3);
   EXPECT_EQ(source_.bytes_served(Name(kTable)), served);
   EXPECT_EQ(observer_->run().reused_bytes(), 3 << 20);
-  EXPECT_EQ(Restore("a", third.backup_id()), source_.files());
+  EXPECT_TRUE(Restore("a", third.backup_id()) == source_.files());
 
   EXPECT_EQ(third.ordinal(), 3);
   const Opened opened = Open("a");
@@ -145,7 +144,7 @@ TEST_F(BackupRunnerTest, StoreLearnsOfTheBackup) {
 TEST_F(BackupRunnerTest, BackupStandsAlsoIfTheStoreDoesNotHearOfIt) {
   AddDestination("a");
   source_.set_report_status(absl::UnavailableError("gone"));
-  EXPECT_EQ(Restore("a", Backup().backup_id()), source_.files());
+  EXPECT_TRUE(Restore("a", Backup().backup_id()) == source_.files());
 }
 
 TEST_F(BackupRunnerTest, UnreachableStoreFailsTheRun) {
@@ -181,7 +180,7 @@ TEST_F(BackupRunnerTest, BrokenStreamGoesOnWhereItBroke) {
   source_.BreakStream(Name(kTable), 4 << 20, absl::DeadlineExceededError("stalled"));
   const v1::Backup backup = Backup();
   EXPECT_EQ(source_.bytes_served(Name(kTable)), 4 << 20);
-  EXPECT_EQ(Restore("a", backup.backup_id()), source_.files());
+  EXPECT_TRUE(Restore("a", backup.backup_id()) == source_.files());
 }
 
 TEST_F(BackupRunnerTest, StreamThatBreaksForGoodFailsTheRunAndLeavesNoManifest) {
@@ -321,7 +320,7 @@ TEST_F(BackupRunnerTest, WhatACutRunLeftIsUsedAgain) {
   Hook("a", nullptr);
   const v1::Backup backup = Backup();
   EXPECT_EQ(source_.bytes_served(Name(kTable)), served);
-  EXPECT_EQ(Restore("a", backup.backup_id()), source_.files());
+  EXPECT_TRUE(Restore("a", backup.backup_id()) == source_.files());
   EXPECT_FALSE(memory_.destinations().at("a").has_unnamed_objects());
   EXPECT_EQ(memory_.destinations().at("a").consecutive_failures(), 0);
   EXPECT_EQ(observer_->run().files_sent(), observer_->run().files_to_send());
@@ -354,7 +353,7 @@ TEST_F(BackupRunnerTest, UnnamedObjectThatIsDamagedIsNotUsed) {
   Hook("a", nullptr);
   const v1::Backup backup = Backup();
   EXPECT_EQ(source_.bytes_served(Name(kTable)), 6 << 20);
-  EXPECT_EQ(Restore("a", backup.backup_id()), source_.files());
+  EXPECT_TRUE(Restore("a", backup.backup_id()) == source_.files());
 }
 
 TEST_F(BackupRunnerTest, UnnamedObjectOfTwoDaysIsNotUsed) {
@@ -381,7 +380,7 @@ TEST_F(BackupRunnerTest, ObjectThatIsGoneFromTheDestinationIsSentAgain) {
     std::filesystem::remove(absl::StrCat(PathOf("a"), "/", object));
   }
   const v1::Backup backup = Backup();
-  EXPECT_EQ(Restore("a", backup.backup_id()), source_.files());
+  EXPECT_TRUE(Restore("a", backup.backup_id()) == source_.files());
   EXPECT_THAT(observer_->run().destinations(0).warning(), HasSubstr("missing"));
 }
 
@@ -394,9 +393,9 @@ TEST_F(BackupRunnerTest, AllDestinationsHoldTheSameBytes) {
   source_.SetFile(Name(kTable), Noise(3 << 20));
   const v1::Backup backup = Backup();
   EXPECT_EQ(source_.bytes_served(Name(kTable)), 3 << 20);  // read and sealed once
-  EXPECT_EQ(Blobs("a"), Blobs("b"));
-  EXPECT_EQ(Blobs("a"), Blobs("c"));
-  EXPECT_EQ(Restore("c", backup.backup_id()), source_.files());
+  EXPECT_TRUE(Blobs("a") == Blobs("b"));
+  EXPECT_TRUE(Blobs("a") == Blobs("c"));
+  EXPECT_TRUE(Restore("c", backup.backup_id()) == source_.files());
   EXPECT_THAT(backup.destination_names(), ElementsAre("a", "b", "c"));
 }
 
@@ -410,7 +409,7 @@ TEST_F(BackupRunnerTest, FailingDestinationLeavesAndTheOthersGoOn) {
                    absl::ResourceExhaustedError("disk full")));
   const v1::Backup backup = Backup();
   EXPECT_THAT(backup.destination_names(), ElementsAre("a"));
-  EXPECT_EQ(Restore("a", backup.backup_id()), source_.files());
+  EXPECT_TRUE(Restore("a", backup.backup_id()) == source_.files());
   EXPECT_THAT(Names("b", "backups"), IsEmpty());
   const v1::Run run = observer_->run();
   EXPECT_EQ(run.destinations(0).state(), v1::DestinationResult::STATE_SUCCEEDED);
@@ -470,10 +469,12 @@ TEST_F(BackupRunnerTest, LaggingDestinationCatchesUpByteForByteWithoutTheStore) 
   settings_.set_required_destinations(0);
   const v1::Backup backup = Backup();
   EXPECT_EQ(source_.bytes_served(Name(kTable)), 3 << 20);
-  EXPECT_EQ(Restore("b", backup.backup_id()), source_.files());
+  EXPECT_TRUE(Restore("b", backup.backup_id()) == source_.files());
   const std::map<std::string, std::string> a = Blobs("a");
   for (const auto& [path, content] : Blobs("b")) {
-    EXPECT_THAT(a, Contains(std::make_pair(path, content)));
+    const auto same = a.find(path);
+    ASSERT_NE(same, a.end()) << path;
+    EXPECT_TRUE(same->second == content) << path;
   }
   EXPECT_EQ(observer_->run().files_sent(), observer_->run().files_to_send());
 }
@@ -485,8 +486,8 @@ TEST_F(BackupRunnerTest, DamagedObjectIsNotCopiedButSentAgain) {
   for (const std::string& object : Names("a", "objects")) Damage("a", object);
   AddDestination("b");
   const v1::Backup backup = Backup();
-  EXPECT_EQ(Restore("a", backup.backup_id()), source_.files());
-  EXPECT_EQ(Restore("b", backup.backup_id()), source_.files());
+  EXPECT_TRUE(Restore("a", backup.backup_id()) == source_.files());
+  EXPECT_TRUE(Restore("b", backup.backup_id()) == source_.files());
   EXPECT_THAT(observer_->run().destinations(0).warning(), HasSubstr("can't be read there"));
 }
 
@@ -504,8 +505,8 @@ TEST_F(BackupRunnerTest, CopyThatIsHalfThereAlreadyIsNotTrusted) {
   }
   for (const std::string& object : Names("b", "objects")) Damage("b", object);
   const v1::Backup backup = Backup();
-  EXPECT_EQ(Restore("a", backup.backup_id()), source_.files());
-  EXPECT_EQ(Restore("b", backup.backup_id()), source_.files());
+  EXPECT_TRUE(Restore("a", backup.backup_id()) == source_.files());
+  EXPECT_TRUE(Restore("b", backup.backup_id()) == source_.files());
 }
 
 TEST_F(BackupRunnerTest, DestinationsThatBeganApartComeTogether) {
@@ -523,8 +524,8 @@ TEST_F(BackupRunnerTest, DestinationsThatBeganApartComeTogether) {
   Hook("a", nullptr);
   settings_.set_required_destinations(0);
   const v1::Backup backup = Backup();
-  EXPECT_EQ(Restore("a", backup.backup_id()), source_.files());
-  EXPECT_EQ(Restore("b", backup.backup_id()), source_.files());
+  EXPECT_TRUE(Restore("a", backup.backup_id()) == source_.files());
+  EXPECT_TRUE(Restore("b", backup.backup_id()) == source_.files());
   EXPECT_EQ(backup.ordinal(), 3);
 }
 
@@ -553,7 +554,7 @@ TEST_F(BackupRunnerTest, StuckDestinationLeavesTheRunAndIsNotWaitedFor) {
   EXPECT_THAT(observer_->run().destinations(0).error(), HasSubstr("stuck or far too slow"));
   ASSERT_TRUE(outcome.backup.has_value());
   EXPECT_THAT(outcome.backup->destination_names(), ElementsAre("well"));
-  EXPECT_EQ(Restore("well", outcome.backup->backup_id()), source_.files());
+  EXPECT_TRUE(Restore("well", outcome.backup->backup_id()) == source_.files());
 
   // While its call has not returned nobody makes another.
   observer_ = std::make_unique<RecordingObserver>();
@@ -565,7 +566,7 @@ TEST_F(BackupRunnerTest, StuckDestinationLeavesTheRunAndIsNotWaitedFor) {
   EXPECT_EQ(TemporaryFiles("stuck"), 0);
   const v1::Backup backup = Backup();
   EXPECT_THAT(backup.destination_names(), ElementsAre("stuck", "well"));
-  EXPECT_EQ(Restore("stuck", backup.backup_id()), source_.files());
+  EXPECT_TRUE(Restore("stuck", backup.backup_id()) == source_.files());
 }
 
 TEST_F(BackupRunnerTest, OneRepositoryIsNotTwoDestinations) {
@@ -603,7 +604,7 @@ TEST_F(BackupRunnerTest, CancelledRunEndsSoonAndLeavesNoManifest) {
 
   source_.UnblockStreams();
   const uint64_t served = source_.bytes_served(Name(kOtherTable));
-  EXPECT_EQ(Restore("a", Backup().backup_id()), source_.files());
+  EXPECT_TRUE(Restore("a", Backup().backup_id()) == source_.files());
   EXPECT_EQ(source_.bytes_served(Name(kOtherTable)), served);
 }
 
@@ -652,7 +653,7 @@ TEST_F(BackupRunnerTest, OtherMasterKeyIsRefused) {
   const BackupRunOutcome outcome = runner->Run(input, *observer_, {});
   EXPECT_THAT(outcome.status, StatusIs(absl::StatusCode::kPermissionDenied,
                                        HasSubstr(master_key_.fingerprint().ToText())));
-  EXPECT_EQ(Blobs("a"), before);
+  EXPECT_TRUE(Blobs("a") == before);
 }
 
 TEST_F(BackupRunnerTest, ManifestThatCanNotBeReadBackIsNoBackup) {
@@ -713,7 +714,7 @@ TEST_F(BackupRunnerTest, BackupThatIsDeletedMeanwhileIsNotBuiltOn) {
   });
   const v1::Backup second = Backup();
   EXPECT_EQ(source_.bytes_served(Name(kTable)), 2 << 20);  // sent anew
-  EXPECT_EQ(Restore("a", second.backup_id()), source_.files());
+  EXPECT_TRUE(Restore("a", second.backup_id()) == source_.files());
   const Opened opened = Open("a");
   ASSERT_OK_AND_ASSIGN(const auto one, opened.store->LoadManifest(first.backup_id()));
   ASSERT_OK_AND_ASSIGN(const auto two, opened.store->LoadManifest(second.backup_id()));

@@ -1,10 +1,5 @@
 #include "store-service/documents/committer.h"
 
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <csignal>
-#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -306,66 +301,18 @@ TEST_F(CommitterTest, TooMuchThatWaitsIsRefused) {
   EXPECT_EQ(refused, kSubmissions - 21);
 }
 
-// A process that is killed loses nothing that it had answered.
-TEST_F(CommitterTest, AcknowledgedWritesSurviveAKill) {
-  for (int round = 0; round < 3; ++round) {
-    const uint64_t revision_before = Revision();
-    parts_.Close();
-    int pipe_fds[2];
-    ASSERT_EQ(pipe(pipe_fds), 0);
-    const pid_t child = fork();
-    ASSERT_GE(child, 0);
-    if (child == 0) {
-      close(pipe_fds[0]);
-      StoreParts& parts = parts_;
-      parts.Open();
-      for (int i = 0;; ++i) {
-        const auto result = parts.Write({PutOf("c", absl::StrCat(round, "-", i), "x")});
-        if (!result.ok()) _exit(1);
-        const uint64_t revision = result->first_revision;
-        if (write(pipe_fds[1], &revision, sizeof(revision)) != sizeof(revision)) _exit(1);
-      }
-    }
-    close(pipe_fds[1]);
-    uint64_t acknowledged = 0;
-    for (int i = 0; i < 20; ++i) {
-      ASSERT_EQ(read(pipe_fds[0], &acknowledged, sizeof(acknowledged)),
-                static_cast<ssize_t>(sizeof(acknowledged)));
-    }
-    ASSERT_EQ(kill(child, SIGKILL), 0);
-    int wait_status = 0;
-    ASSERT_EQ(waitpid(child, &wait_status, 0), child);
-    ASSERT_TRUE(WIFSIGNALED(wait_status));
-    for (uint64_t revision = 0;
-         read(pipe_fds[0], &revision, sizeof(revision)) == sizeof(revision);) {
-      acknowledged = revision;
-    }
-    close(pipe_fds[0]);
-
-    parts_.Open();
-    EXPECT_FALSE(parts_.database->recovery().is_log_damaged);
-    EXPECT_GE(Revision(), acknowledged);
-    for (uint64_t i = 0; i < acknowledged - revision_before; ++i) {
-      EXPECT_OK(parts_.engine->Get("c", absl::StrCat(round, "-", i)));
-    }
-    ExpectDigestMatchesDocuments();
-  }
-}
-
 // A file system whose logs cannot be synced while it is told so.
 class FailingSyncs : public rocksdb::FileSystemWrapper {
  public:
   explicit FailingSyncs(const std::shared_ptr<rocksdb::FileSystem>& base)
       : FileSystemWrapper(base) {}
 
-  static const char* kClassName() { return "FailingSyncs"; }
-  const char* Name() const override { return kClassName(); }
+  const char* Name() const override { return "FailingSyncs"; }
 
   rocksdb::IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
                                     std::unique_ptr<rocksdb::FSWritableFile>* result,
                                     rocksdb::IODebugContext* debug) override {
-    const rocksdb::IOStatus status =
-        FileSystemWrapper::NewWritableFile(name, options, result, debug);
+    rocksdb::IOStatus status = FileSystemWrapper::NewWritableFile(name, options, result, debug);
     if (status.ok()) *result = std::make_unique<File>(std::move(*result), &is_failing);
     return status;
   }

@@ -1,6 +1,5 @@
 #include "store-service/documents/document_engine.h"
 
-#include <map>
 #include <string>
 #include <vector>
 
