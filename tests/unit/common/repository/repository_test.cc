@@ -23,7 +23,6 @@
 namespace holdfast {
 namespace {
 
-using repository::v1::BackupSummary;
 using repository::v1::Mark;
 using repository::v1::ObjectEntry;
 using testing::AllOf;
@@ -32,7 +31,6 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 using testing::Pair;
-using testing::UnorderedElementsAre;
 
 const absl::Time kNow = absl::FromUnixMillis(1'795'372'500'123);
 
