@@ -397,6 +397,13 @@ TEST_F(StoreRepositoryTest, SummariesAreReadOnce) {
   EXPECT_THAT(IdsOf(again), ElementsAre(backup_id));
 }
 
+TEST_F(StoreRepositoryTest, ARememberedManifestThatWasCutIsFound) {
+  const std::string backup_id = backups_.Write({{"CURRENT", "1"}});
+  EXPECT_THAT(IdsOf(List()), ElementsAre(backup_id));
+  backups_.blobs.Write(PathOf(backup_id), backups_.blobs.Read(PathOf(backup_id)).substr(0, 200));
+  EXPECT_EQ(GetSealedFault(List().damaged.at(backup_id)), SealedFault::kCutShort);
+}
+
 TEST_F(StoreRepositoryTest, ManyListAtOnce) {
   std::vector<std::string> ids;
   for (int i = 0; i < 10; ++i) ids.push_back(backups_.Write({{"CURRENT", absl::StrCat(i)}}));
