@@ -2,18 +2,12 @@
 
 #include <malloc.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <memory>
-#include <optional>
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
-#include "absl/strings/strip.h"
 #include "backup-agent/agent_service.h"
 #include "common/base/clock.h"
 #include "common/base/exit_code.h"
@@ -21,8 +15,8 @@
 #include "common/base/process.h"
 #include "common/base/random.h"
 #include "common/base/status_macros.h"
-#include "common/base/version.h"
 #include "common/config/config.h"
+#include "common/config/service_program.h"
 #include "common/crypto/key_source.h"
 
 namespace holdfast {
@@ -47,33 +41,6 @@ constexpr char kUsage[] =
 // How many heaps glibc keeps. Its default is eight a core, and each holds on to what the threads of
 // some run have freed: the memory of the process would grow with the number of its runs.
 constexpr int kHeapsMax = 2;
-
-struct Arguments {
-  std::string config_path;
-  bool wants_help = false;
-  bool wants_version = false;
-};
-
-absl::StatusOr<Arguments> ParseArguments(const std::vector<absl::string_view>& words) {
-  Arguments arguments;
-  for (size_t i = 0; i < words.size(); ++i) {
-    absl::string_view word = words[i];
-    if (word == "--help" || word == "-h") {
-      arguments.wants_help = true;
-    } else if (word == "--version") {
-      arguments.wants_version = true;
-    } else if (word == "--config" && i + 1 < words.size()) {
-      arguments.config_path = std::string(words[++i]);
-    } else if (absl::ConsumePrefix(&word, "--config=")) {
-      arguments.config_path = std::string(word);
-    } else {
-      return absl::InvalidArgumentError(
-          absl::StrCat("do not understand \"", word, "\"; see holdfast-agent --help"));
-    }
-  }
-  if (arguments.config_path.empty()) arguments.config_path = DefaultConfigPath();
-  return arguments;
-}
 
 absl::Status Serve(const std::string& config_path, TerminationSignals& signals) {
   HOLDFAST_ASSIGN_OR_RETURN(const Config config, LoadConfig(config_path));
@@ -103,31 +70,11 @@ absl::Status Serve(const std::string& config_path, TerminationSignals& signals) 
   return absl::OkStatus();
 }
 
-int Main(const std::vector<absl::string_view>& words) {
-  mallopt(M_ARENA_MAX, kHeapsMax);
-  absl::Status status = HardenProcess();
-  if (status.ok()) {
-    TerminationSignals signals;
-    const absl::StatusOr<Arguments> arguments = ParseArguments(words);
-    status = arguments.status();
-    if (status.ok() && arguments->wants_help) {
-      std::fputs(kUsage, stdout);
-      return kExitOk;
-    }
-    if (status.ok() && arguments->wants_version) {
-      std::printf("holdfast-agent %s\n", std::string(Version()).c_str());
-      return kExitOk;
-    }
-    if (status.ok()) status = Serve(arguments->config_path, signals);
-  }
-  if (status.ok()) return kExitOk;
-  std::fprintf(stderr, "holdfast-agent: %s\n", std::string(status.message()).c_str());
-  return ExitCodeFor(status);
-}
-
 }  // namespace
 }  // namespace holdfast
 
 int main(int argc, char** argv) {
-  return holdfast::Main(std::vector<absl::string_view>(argv + 1, argv + argc));
+  mallopt(M_ARENA_MAX, holdfast::kHeapsMax);
+  return holdfast::RunServiceProgram(
+      {.name = "holdfast-agent", .usage = holdfast::kUsage, .serve = holdfast::Serve}, argc, argv);
 }
