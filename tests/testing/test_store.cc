@@ -6,6 +6,7 @@
 #include <iterator>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
@@ -108,11 +109,16 @@ absl::Status TestStore::Verify() const {
 absl::Status TestStore::Flush() { return database_->Flush(); }
 
 absl::StatusOr<std::map<std::string, std::string>> TestStore::ReadLiveFiles() const {
+  // A compaction in the background must not delete what is being read.
+  rocksdb::DB& db = database_->db();
+  HOLDFAST_RETURN_IF_ERROR(StatusFromRocksDb(db.DisableFileDeletions(), "keep the files"));
+  const absl::Cleanup allow_deletions = [&db] {
+    db.EnableFileDeletions(/*force=*/false).PermitUncheckedError();
+  };
   std::vector<rocksdb::LiveFileStorageInfo> infos;
   rocksdb::LiveFilesStorageInfoOptions options;
   options.wal_size_for_flush = UINT64_MAX;
-  HOLDFAST_RETURN_IF_ERROR(
-      StatusFromRocksDb(database_->db().GetLiveFilesStorageInfo(options, &infos), "list"));
+  HOLDFAST_RETURN_IF_ERROR(StatusFromRocksDb(db.GetLiveFilesStorageInfo(options, &infos), "list"));
   std::map<std::string, std::string> files;
   for (const rocksdb::LiveFileStorageInfo& info : infos) {
     std::string& content = files[info.relative_filename];
