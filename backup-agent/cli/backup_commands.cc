@@ -14,6 +14,8 @@
 #include "backup-agent/cli/terminal.h"
 #include "common/base/status_macros.h"
 #include "common/base/thread.h"
+#include "common/messages/backup_message.h"
+#include "common/messages/proto_time.h"
 
 namespace holdfast {
 
@@ -98,7 +100,8 @@ absl::StatusOr<std::vector<v1::Backup>> ListDirectly(const std::string& destinat
   HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, reader->store().ListBackups());
   std::vector<v1::Backup> backups;
   for (auto backup = listing.backups.rbegin(); backup != listing.backups.rend(); ++backup) {
-    backups.push_back(ToBackup(backup->summary, destinations.front().name));
+    v1::Backup& described = backups.emplace_back(DescribeBackup(backup->summary));
+    described.add_destination_names(destinations.front().name);
   }
   for (const auto& [backup_id, status] : listing.damaged) {
     context.console.Complain(absl::StrCat("damaged: backup ", backup_id, ": ", status.message()));
@@ -120,7 +123,7 @@ absl::Status RunCommand(const BackupNowArguments& arguments, CommandContext& con
   if (arguments.min_revision != 0) {
     request.set_min_revision(arguments.min_revision);
   } else {
-    *request.mutable_max_age() = ToProtoDuration(arguments.max_age.value_or(absl::ZeroDuration()));
+    *request.mutable_max_age() = ToProto(arguments.max_age.value_or(absl::ZeroDuration()));
   }
   const MonotonicTime start = context.clock.MonotonicNow();
   absl::StatusOr<v1::TriggerBackupResponse> response;

@@ -10,13 +10,11 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
-#include "google/protobuf/util/time_util.h"
+#include "common/messages/proto_time.h"
 
 namespace holdfast {
 
 namespace {
-
-using google::protobuf::util::TimeUtil;
 
 constexpr int kLabelColumns = 16;
 
@@ -35,47 +33,13 @@ std::string LowerName(absl::string_view name, absl::string_view prefix) {
   return absl::StrReplaceAll(absl::AsciiStrToLower(absl::StripPrefix(name, prefix)), {{"_", " "}});
 }
 
-google::protobuf::Timestamp FromMicros(int64_t micros) {
-  return TimeUtil::MicrosecondsToTimestamp(micros);
-}
-
 }  // namespace
-
-absl::Time ToTime(const google::protobuf::Timestamp& timestamp) {
-  return absl::FromUnixMicros(TimeUtil::TimestampToMicroseconds(timestamp));
-}
-
-absl::Duration ToDuration(const google::protobuf::Duration& duration) {
-  return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
-}
-
-google::protobuf::Duration ToProtoDuration(absl::Duration duration) {
-  return TimeUtil::NanosecondsToDuration(absl::ToInt64Nanoseconds(duration));
-}
-
-v1::Backup ToBackup(const repository::v1::BackupSummary& summary, absl::string_view place) {
-  v1::Backup backup;
-  backup.set_backup_id(summary.backup_id());
-  backup.set_store_id(absl::BytesToHexString(summary.store_id()));
-  backup.set_incarnation(absl::BytesToHexString(summary.incarnation()));
-  backup.set_ordinal(summary.ordinal());
-  *backup.mutable_checkpoint_time() = FromMicros(summary.checkpoint_time_us());
-  backup.set_revision(summary.revision());
-  *backup.mutable_commit_time() = FromMicros(summary.commit_time_us());
-  backup.set_document_count(summary.document_count());
-  backup.set_state_digest(absl::BytesToHexString(summary.state_digest()));
-  backup.set_file_count(summary.file_count());
-  backup.set_size_bytes(summary.size_bytes());
-  backup.set_added_bytes(summary.added_bytes());
-  backup.add_destination_names(std::string(place));
-  return backup;
-}
 
 std::string FormatBackupTable(const std::vector<v1::Backup>& backups) {
   Table table({"BACKUP", "TAKEN", "REVISION", "DOCUMENTS", "SIZE", "ADDED", "AT"});
   for (const size_t column : {2, 3, 4, 5}) table.AlignRight(column);
   for (const v1::Backup& backup : backups) {
-    table.AddRow({backup.backup_id(), DescribeTime(ToTime(backup.checkpoint_time())),
+    table.AddRow({backup.backup_id(), DescribeTime(FromProto(backup.checkpoint_time())),
                   absl::StrCat(backup.revision()), FormatCount(backup.document_count()),
                   FormatBytes(backup.size_bytes()), FormatBytes(backup.added_bytes()),
                   absl::StrJoin(backup.destination_names(), ", ")});
@@ -89,10 +53,10 @@ std::string FormatBackup(const v1::Backup& backup) {
   AddLine(&text, "store id", backup.store_id());
   AddLine(&text, "incarnation", backup.incarnation());
   AddLine(&text, "ordinal", absl::StrCat(backup.ordinal()));
-  AddLine(&text, "taken", DescribeTime(ToTime(backup.checkpoint_time())));
-  AddLine(
-      &text, "revision",
-      absl::StrCat(backup.revision(), ", committed ", DescribeTime(ToTime(backup.commit_time()))));
+  AddLine(&text, "taken", DescribeTime(FromProto(backup.checkpoint_time())));
+  AddLine(&text, "revision",
+          absl::StrCat(backup.revision(), ", committed ",
+                       DescribeTime(FromProto(backup.commit_time()))));
   AddLine(&text, "documents", FormatCount(backup.document_count()));
   AddLine(&text, "state digest", backup.state_digest());
   AddLine(&text, "size",
@@ -111,11 +75,11 @@ std::string FormatRunTable(const v1::ListRunsResponse& runs) {
   for (const size_t column : {4, 5}) table.AlignRight(column);
   std::string errors;
   for (const v1::Run& run : runs.runs()) {
-    table.AddRow({run.run_id(), DescribeTime(ToTime(run.start_time())),
+    table.AddRow({run.run_id(), DescribeTime(FromProto(run.start_time())),
                   LowerName(v1::Run::Cause_Name(run.cause()), "CAUSE_"),
                   LowerName(v1::Run::State_Name(run.state()), "STATE_"),
                   run.has_end_time()
-                      ? DescribeDuration(ToTime(run.end_time()) - ToTime(run.start_time()))
+                      ? DescribeDuration(FromProto(run.end_time()) - FromProto(run.start_time()))
                       : std::string(PhaseName(run.phase())),
                   FormatBytes(run.bytes_sent()), run.backup_id()});
     if (!run.error().empty()) absl::StrAppend(&errors, run.run_id(), ": ", run.error(), "\n");
@@ -150,9 +114,9 @@ Progress RunProgress(const v1::Run& run) {
 }
 
 std::string FormatEndedRun(const v1::Run& run) {
-  std::string text =
-      absl::StrCat("run ", run.run_id(), " ", LowerName(v1::Run::State_Name(run.state()), "STATE_"),
-                   " after ", DescribeDuration(ToTime(run.end_time()) - ToTime(run.start_time())));
+  std::string text = absl::StrCat(
+      "run ", run.run_id(), " ", LowerName(v1::Run::State_Name(run.state()), "STATE_"), " after ",
+      DescribeDuration(FromProto(run.end_time()) - FromProto(run.start_time())));
   if (!run.error().empty()) absl::StrAppend(&text, ": ", run.error());
   return text;
 }
@@ -172,7 +136,7 @@ std::string FormatStatus(const v1::GetBackupStatusResponse& response, absl::Time
     AddLine(&text, "  last backup",
             status.has_last_backup()
                 ? absl::StrCat(last.backup_id(), ", ",
-                               DescribeDuration(ToDuration(status.last_backup_age())),
+                               DescribeDuration(FromProto(status.last_backup_age())),
                                " old: ", FormatCount(last.document_count(), "document"), ", ",
                                FormatBytes(last.size_bytes()), ", revision ", last.revision())
                 : "none");
@@ -181,8 +145,8 @@ std::string FormatStatus(const v1::GetBackupStatusResponse& response, absl::Time
     }
     AddLine(&text, "  next backup",
             status.has_next_due_time()
-                ? absl::StrCat(DescribeTime(ToTime(status.next_due_time())), ", ",
-                               FormatWhen(ToTime(status.next_due_time()), now))
+                ? absl::StrCat(DescribeTime(FromProto(status.next_due_time())), ", ",
+                               FormatWhen(FromProto(status.next_due_time()), now))
                 : "when somebody asks for one: automatic backups are off");
     if (status.has_last_run() && status.last_run().state() != v1::Run::STATE_SUCCEEDED) {
       AddLine(&text, "  last run", FormatEndedRun(status.last_run()));
@@ -196,7 +160,7 @@ std::string FormatStatus(const v1::GetBackupStatusResponse& response, absl::Time
       std::string state =
           destination.has_last_success_time()
               ? absl::StrCat("last backup ",
-                             DescribeDuration(ToDuration(destination.last_success_age())), " ago")
+                             DescribeDuration(FromProto(destination.last_success_age())), " ago")
               : "no backup yet";
       if (destination.consecutive_failures() > 0) {
         absl::StrAppend(&state, "; ", FormatCount(destination.consecutive_failures(), "failure"),
@@ -215,11 +179,11 @@ std::string FormatSettings(const v1::Settings& settings) {
   const v1::Schedule& schedule = settings.schedule();
   AddLine(&text, "automatic",
           schedule.automatic()
-              ? absl::StrCat("every ", DescribeDuration(ToDuration(schedule.interval())), " from ",
+              ? absl::StrCat("every ", DescribeDuration(FromProto(schedule.interval())), " from ",
                              schedule.start_time_of_day(), " ", schedule.time_zone())
               : "off");
   if (settings.has_next_due_time()) {
-    AddLine(&text, "next backup", DescribeTime(ToTime(settings.next_due_time())));
+    AddLine(&text, "next backup", DescribeTime(FromProto(settings.next_due_time())));
   }
   for (const v1::Destination& destination : settings.destinations()) {
     AddLine(&text, "destination", absl::StrCat(destination.name(), "  ", destination.url()));

@@ -7,21 +7,11 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "backup-agent/cli/terminal.h"
-#include "google/protobuf/duration.pb.h"
-#include "google/protobuf/timestamp.pb.h"
-#include "holdfast/repository/v1/repository.pb.h"
 #include "holdfast/v1/backup_agent.pb.h"
 
 // Backups, runs and statuses as people read them. Pure functions.
 
 namespace holdfast {
-
-absl::Time ToTime(const google::protobuf::Timestamp& timestamp);
-absl::Duration ToDuration(const google::protobuf::Duration& duration);
-google::protobuf::Duration ToProtoDuration(absl::Duration duration);
-
-// What a repository says of a backup, as the agent would tell it.
-v1::Backup ToBackup(const repository::v1::BackupSummary& summary, absl::string_view place);
 
 // A table of backups, with a row each.
 std::string FormatBackupTable(const std::vector<v1::Backup>& backups);

@@ -17,6 +17,7 @@
 #include "backup-agent/cli/terminal.h"
 #include "common/base/status_macros.h"
 #include "common/base/time_format.h"
+#include "common/messages/proto_time.h"
 
 namespace holdfast {
 
@@ -130,14 +131,14 @@ absl::Status RunCommand(const DocListArguments& arguments, CommandContext& conte
   request.set_omit_content(true);
   bool is_first = true;
   return ForEachDocument(*store, request, arguments.limit, [&](const v1::Document& document) {
-    const absl::Time change_time = ToTime(document.change_time());
+    const absl::Time change_time = FromProto(document.change_time());
     if (context.global.json) {
       JsonObject line;
       line.AddString("collection", document.collection());
       line.AddString("id", document.id());
       line.AddString("media_type", document.media_type());
       line.AddCount("revision", document.revision());
-      line.AddString("create_time", FormatRfc3339Micros(ToTime(document.create_time())));
+      line.AddString("create_time", FormatRfc3339Micros(FromProto(document.create_time())));
       line.AddString("change_time", FormatRfc3339Micros(change_time));
       return console.WriteLine(line.ToText());
     }

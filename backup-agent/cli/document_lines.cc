@@ -11,15 +11,14 @@
 #include "backup-agent/cli/json_text.h"
 #include "common/base/status_macros.h"
 #include "common/base/time_format.h"
-#include "google/protobuf/util/time_util.h"
+#include "common/messages/proto_time.h"
 
 namespace holdfast {
 
 namespace {
 
 std::string FormatTimestamp(const google::protobuf::Timestamp& timestamp) {
-  return FormatRfc3339Micros(
-      absl::FromUnixMicros(google::protobuf::util::TimeUtil::TimestampToMicroseconds(timestamp)));
+  return FormatRfc3339Micros(FromProto(timestamp));
 }
 
 absl::string_view ToAbsl(std::string_view text) { return {text.data(), text.size()}; }

@@ -8,6 +8,7 @@
 #include "backup-agent/cli/command.h"
 #include "backup-agent/cli/json_text.h"
 #include "common/base/status_macros.h"
+#include "common/messages/proto_time.h"
 #include "common/storage/open_blob_store.h"
 
 namespace holdfast {
@@ -38,7 +39,7 @@ absl::Status Apply(const SettingsSetArguments& arguments, v1::Settings* settings
   v1::Schedule& schedule = *settings->mutable_schedule();
   if (arguments.automatic.has_value()) schedule.set_automatic(*arguments.automatic);
   if (arguments.interval.has_value()) {
-    *schedule.mutable_interval() = ToProtoDuration(*arguments.interval);
+    *schedule.mutable_interval() = ToProto(*arguments.interval);
   }
   if (!arguments.start_time_of_day.empty()) {
     schedule.set_start_time_of_day(arguments.start_time_of_day);

@@ -5,7 +5,7 @@
 #include <tuple>
 #include <utility>
 
-#include "backup-agent/schedule/proto_time.h"
+#include "common/messages/proto_time.h"
 
 namespace holdfast {
 

@@ -3,9 +3,9 @@
 #include <cstdint>
 #include <utility>
 
-#include "backup-agent/schedule/proto_time.h"
 #include "common/base/status_macros.h"
 #include "common/config/setting_rules.h"
+#include "common/messages/proto_time.h"
 
 namespace holdfast {
 

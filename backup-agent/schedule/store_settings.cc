@@ -5,10 +5,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "backup-agent/schedule/proto_time.h"
 #include "backup-agent/schedule/schedule_times.h"
 #include "common/base/status_macros.h"
 #include "common/config/setting_rules.h"
+#include "common/messages/proto_time.h"
 #include "common/storage/open_blob_store.h"
 
 namespace holdfast {

@@ -7,13 +7,13 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "backup-agent/schedule/paging.h"
-#include "backup-agent/schedule/proto_time.h"
 #include "backup-agent/schedule/schedule_times.h"
 #include "backup-agent/schedule/store_settings.h"
 #include "backup-agent/schedule/verdict.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "common/base/time_format.h"
+#include "common/messages/proto_time.h"
 
 namespace holdfast {
 

@@ -8,6 +8,7 @@
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
 #include "common/crypto/hash.h"
+#include "common/messages/proto_time.h"
 #include "common/rpc/channel.h"
 #include "grpcpp/grpcpp.h"
 #include "holdfast/v1/checkpoints.grpc.pb.h"
@@ -182,8 +183,7 @@ class GrpcCheckpointSource : public CheckpointSource {
     HOLDFAST_RETURN_IF_ERROR(Unary(&v1::Checkpoints::Stub::RenewCheckpoint, request,
                                    options_.call_timeout, cancellation, response),
                              "renew the lease of the checkpoint");
-    const absl::Duration lease = absl::Seconds(response.lease_duration().seconds()) +
-                                 absl::Nanoseconds(response.lease_duration().nanos());
+    const absl::Duration lease = FromProto(response.lease_duration());
     return std::clamp(lease, absl::ZeroDuration(), kLeaseMax);
   }
 

@@ -16,6 +16,7 @@
 #include "common/base/status_macros.h"
 #include "common/base/thread.h"
 #include "common/base/version.h"
+#include "common/messages/proto_time.h"
 #include "common/repository/object_writer.h"
 
 namespace holdfast {
@@ -137,11 +138,9 @@ absl::Status BackupRun::TakeCheckpoint() {
     static_cast<void>(source.Release(checkpoint_.checkpoint_id()));
     return checked;
   }
-  lease_ =
-      std::make_unique<LeaseKeeper>(source, clock_, checkpoint_.checkpoint_id(),
-                                    absl::Seconds(checkpoint_.lease_duration().seconds()) +
-                                        absl::Nanoseconds(checkpoint_.lease_duration().nanos()),
-                                    [this](const absl::Status& lost) { run_.Cancel(lost); });
+  lease_ = std::make_unique<LeaseKeeper>(source, clock_, checkpoint_.checkpoint_id(),
+                                         FromProto(checkpoint_.lease_duration()),
+                                         [this](const absl::Status& lost) { run_.Cancel(lost); });
   observer_.Update([&](v1::Run& run) {
     run.set_revision(checkpoint_.revision());
     *run.mutable_checkpoint_time() = checkpoint_.create_time();

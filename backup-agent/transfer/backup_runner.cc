@@ -4,7 +4,6 @@
 #include <tuple>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "backup-agent/transfer/backup_run.h"
 #include "backup-agent/transfer/destination.h"
@@ -12,6 +11,7 @@
 #include "common/base/check.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
+#include "common/messages/backup_message.h"
 #include "common/storage/open_blob_store.h"
 
 namespace holdfast {
@@ -44,33 +44,6 @@ absl::StatusOr<ListedAt> ListAt(const OpenRequest& request) {
     }
   }
   return listed;
-}
-
-google::protobuf::Timestamp FromUnixMicros(int64_t micros) {
-  google::protobuf::Timestamp timestamp;
-  const absl::Time time = absl::FromUnixMicros(micros);
-  const int64_t seconds = absl::ToUnixSeconds(time);
-  timestamp.set_seconds(seconds);
-  timestamp.set_nanos(
-      static_cast<int32_t>(absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
-  return timestamp;
-}
-
-v1::Backup Describe(const BackupSummary& summary) {
-  v1::Backup backup;
-  backup.set_backup_id(summary.backup_id());
-  backup.set_store_id(absl::BytesToHexString(summary.store_id()));
-  backup.set_incarnation(absl::BytesToHexString(summary.incarnation()));
-  backup.set_ordinal(summary.ordinal());
-  *backup.mutable_checkpoint_time() = FromUnixMicros(summary.checkpoint_time_us());
-  backup.set_revision(summary.revision());
-  *backup.mutable_commit_time() = FromUnixMicros(summary.commit_time_us());
-  backup.set_document_count(summary.document_count());
-  backup.set_state_digest(absl::BytesToHexString(summary.state_digest()));
-  backup.set_file_count(summary.file_count());
-  backup.set_size_bytes(summary.size_bytes());
-  backup.set_added_bytes(summary.added_bytes());
-  return backup;
 }
 
 // Makes the repository, or finds out whether it could be made.
@@ -156,7 +129,7 @@ class BackupRunnerImpl : public BackupRunner {
       }
       for (const BackupSummary& summary : listed->summaries) {
         v1::Backup& backup =
-            backups.try_emplace(summary.backup_id(), Describe(summary)).first->second;
+            backups.try_emplace(summary.backup_id(), DescribeBackup(summary)).first->second;
         backup.add_destination_names(one.destination->name());
         if (!summary.previous_backup_id().empty()) {
           hashes.try_emplace(summary.previous_backup_id(), summary.previous_manifest_hash());

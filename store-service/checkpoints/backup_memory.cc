@@ -7,7 +7,7 @@
 #include "absl/time/time.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
-#include "google/protobuf/timestamp.pb.h"
+#include "common/messages/proto_time.h"
 
 namespace holdfast {
 namespace {
@@ -64,9 +64,7 @@ absl::Status BackupMemory::Remember(const v1::BackupReport& report, uint64_t sto
   MutexLock lock(&mutex_);
   if (newest_.has_value() && AgeOf(report) < AgeOf(*newest_)) return absl::OkStatus();
   v1::BackupReport kept = report;
-  const int64_t now_us = absl::ToUnixMicros(clock_.Now());
-  kept.mutable_report_time()->set_seconds(now_us / 1'000'000);
-  kept.mutable_report_time()->set_nanos(static_cast<int32_t>(now_us % 1'000'000) * 1'000);
+  *kept.mutable_report_time() = ToProto(CutToMicros(clock_.Now()));
   store::v1::LastBackup last;
   if (!kept.SerializeToString(last.mutable_backup_report())) {
     return absl::InternalError("cannot serialise the report");

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/crypto/hash.h"
+#include "common/messages/proto_time.h"
 #include "common/rpc/status_mapping.h"
 #include "store-service/service/proto_conversion.h"
 #include "store-service/service/unary_call.h"
@@ -160,7 +161,7 @@ v1::Checkpoint CheckpointService::Describe(const CheckpointInfo& info) const {
                                                     options_.earlier_incarnations.end());
   checkpoint.set_revision(info.state.revision);
   *checkpoint.mutable_commit_time() = ToProto(info.state.commit_time);
-  *checkpoint.mutable_create_time() = ToProto(info.create_time);
+  *checkpoint.mutable_create_time() = ToProto(CutToMicros(info.create_time));
   checkpoint.set_document_count(info.state.document_count);
   checkpoint.set_state_digest(ToHex(info.state.state_digest));
   checkpoint.set_file_count(info.file_count);
@@ -190,7 +191,7 @@ void CheckpointService::FillStatus(v1::StoreStatus& status) const {
   if (const auto sickness = options_.sickness->Get(); sickness.has_value()) {
     *status.mutable_sickness() = ToProto(*sickness);
   }
-  *status.mutable_open_time() = ToProto(options_.open_time);
+  *status.mutable_open_time() = ToProto(CutToMicros(options_.open_time));
   status.set_version(options_.version);
 }
 

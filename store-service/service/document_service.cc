@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/messages/proto_time.h"
 #include "common/rpc/status_mapping.h"
 #include "store-service/service/proto_conversion.h"
 #include "store-service/service/unary_call.h"

@@ -3,12 +3,10 @@
 #include <utility>
 
 #include "common/base/status_macros.h"
+#include "common/messages/proto_time.h"
 
 namespace holdfast {
 namespace {
-
-constexpr int64_t kMicrosPerSecond = 1'000'000;
-constexpr int64_t kNanosPerMicro = 1'000;
 
 absl::StatusOr<Precondition> FromProto(const v1::Precondition& precondition) {
   switch (precondition.condition_case()) {
@@ -64,27 +62,6 @@ v1::Sickness::Kind ToProto(Sickness::Kind kind) {
 
 }  // namespace
 
-google::protobuf::Timestamp ToProto(absl::Time time) {
-  const int64_t micros = absl::ToUnixMicros(time);
-  int64_t seconds = micros / kMicrosPerSecond;
-  int64_t rest = micros % kMicrosPerSecond;
-  if (rest < 0) {
-    --seconds;
-    rest += kMicrosPerSecond;
-  }
-  google::protobuf::Timestamp timestamp;
-  timestamp.set_seconds(seconds);
-  timestamp.set_nanos(static_cast<int32_t>(rest * kNanosPerMicro));
-  return timestamp;
-}
-
-google::protobuf::Duration ToProto(absl::Duration duration) {
-  google::protobuf::Duration message;
-  message.set_seconds(absl::IDivDuration(duration, absl::Seconds(1), &duration));
-  message.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(duration)));
-  return message;
-}
-
 v1::Document ToProto(Document document) {
   v1::Document message;
   message.set_collection(std::move(document.collection));
@@ -113,7 +90,7 @@ v1::Sickness ToProto(const Sickness& sickness) {
   message.set_kind(ToProto(sickness.kind));
   message.set_message(sickness.message);
   message.set_lost_from_revision(sickness.lost_from_revision);
-  *message.mutable_notice_time() = ToProto(sickness.notice_time);
+  *message.mutable_notice_time() = ToProto(CutToMicros(sickness.notice_time));
   return message;
 }
 

@@ -16,10 +16,6 @@
 
 namespace holdfast {
 
-// Cut to microseconds.
-google::protobuf::Timestamp ToProto(absl::Time time);
-google::protobuf::Duration ToProto(absl::Duration duration);
-
 v1::Document ToProto(Document document);
 v1::CheckpointFile ToProto(const CheckpointFile& file);
 v1::Sickness ToProto(const Sickness& sickness);

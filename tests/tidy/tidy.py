@@ -35,6 +35,7 @@ COMMON_DEPENDENCIES = {
     "base": set(),
     "io": {"base"},
     "crypto": {"base", "io"},
+    "messages": set(),
     "storage": {"base", "io"},
     "repository": {"base", "io", "crypto", "storage"},
     "database": {"base", "io", "crypto"},
@@ -44,8 +45,8 @@ COMMON_DEPENDENCIES = {
 
 # Generated headers by package, and who may include them. Tests may include all.
 PROTO_USERS = {
-    "holdfast/v1/": ("common/rpc/", "store-service/", "backup-agent/"),
-    "holdfast/repository/v1/": ("common/repository/", "backup-agent/"),
+    "holdfast/v1/": ("common/messages/", "common/rpc/", "store-service/", "backup-agent/"),
+    "holdfast/repository/v1/": ("common/messages/", "common/repository/", "backup-agent/"),
     "holdfast/store/v1/": ("common/database/", "store-service/", "backup-agent/restore/"),
     "holdfast/agent/v1/": ("backup-agent/",),
 }

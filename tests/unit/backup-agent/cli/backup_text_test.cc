@@ -3,6 +3,7 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "common/messages/proto_time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -25,13 +26,13 @@ v1::BackupStatus HealthyStatus() {
   status.set_verdict(v1::BackupStatus::VERDICT_HEALTHY);
   status.mutable_last_backup()->set_backup_id("20261122T183000.000Z-1f9a2b3c");
   status.mutable_last_backup()->set_document_count(104'000);
-  *status.mutable_last_backup_age() = ToProtoDuration(absl::Minutes(5));
+  *status.mutable_last_backup_age() = ToProto(absl::Minutes(5));
   SetTime(kNow + absl::Hours(2), status.mutable_next_due_time());
   v1::DestinationStatus& destination = *status.add_destinations();
   destination.set_destination_name("local");
   destination.set_url("file:///backups");
   SetTime(kNow - absl::Minutes(5), destination.mutable_last_success_time());
-  *destination.mutable_last_success_age() = ToProtoDuration(absl::Minutes(5));
+  *destination.mutable_last_success_age() = ToProto(absl::Minutes(5));
   return status;
 }
 
@@ -105,7 +106,7 @@ TEST(FormatSettingsTest, ShowsScheduleDestinationsAndKey) {
   v1::Settings settings;
   settings.set_store_name("main");
   settings.mutable_schedule()->set_automatic(true);
-  *settings.mutable_schedule()->mutable_interval() = ToProtoDuration(absl::Hours(4));
+  *settings.mutable_schedule()->mutable_interval() = ToProto(absl::Hours(4));
   settings.mutable_schedule()->set_start_time_of_day("02:00");
   settings.mutable_schedule()->set_time_zone("Europe/Berlin");
   v1::Destination& destination = *settings.add_destinations();

@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "backup-agent/schedule/proto_time.h"
 #include "common/base/mutex.h"
 #include "common/io/durable_file.h"
 #include "common/io/files.h"
+#include "common/messages/proto_time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing/fake_backup_runner.h"

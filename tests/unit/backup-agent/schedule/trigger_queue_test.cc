@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "backup-agent/schedule/proto_time.h"
+#include "common/messages/proto_time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing/fake_clock.h"

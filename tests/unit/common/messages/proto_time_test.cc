@@ -1,4 +1,4 @@
-#include "backup-agent/schedule/proto_time.h"
+#include "common/messages/proto_time.h"
 
 #include "gtest/gtest.h"
 

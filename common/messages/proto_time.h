@@ -1,5 +1,5 @@
-#ifndef HOLDFAST_BACKUP_AGENT_SCHEDULE_PROTO_TIME_H_
-#define HOLDFAST_BACKUP_AGENT_SCHEDULE_PROTO_TIME_H_
+#ifndef HOLDFAST_COMMON_MESSAGES_PROTO_TIME_H_
+#define HOLDFAST_COMMON_MESSAGES_PROTO_TIME_H_
 
 #include "absl/time/time.h"
 #include "google/protobuf/duration.pb.h"
@@ -16,6 +16,9 @@ google::protobuf::Duration ToProto(absl::Duration duration);
 absl::Time FromProto(const google::protobuf::Timestamp& timestamp);
 absl::Duration FromProto(const google::protobuf::Duration& duration);
 
+// The microsecond that `time` lies in: how precise the times of a store are.
+absl::Time CutToMicros(absl::Time time);
+
 }  // namespace holdfast
 
-#endif  // HOLDFAST_BACKUP_AGENT_SCHEDULE_PROTO_TIME_H_
+#endif  // HOLDFAST_COMMON_MESSAGES_PROTO_TIME_H_

@@ -1,4 +1,4 @@
-#include "backup-agent/schedule/proto_time.h"
+#include "common/messages/proto_time.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -35,5 +35,7 @@ absl::Time FromProto(const google::protobuf::Timestamp& timestamp) {
 absl::Duration FromProto(const google::protobuf::Duration& duration) {
   return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
 }
+
+absl::Time CutToMicros(absl::Time time) { return absl::FromUnixMicros(absl::ToUnixMicros(time)); }
 
 }  // namespace holdfast
