@@ -89,6 +89,11 @@ absl::StatusOr<v1::GetBackupStatusResponse> AgentClient::GetBackupStatus(
   return connection_->Call(&v1::BackupAgent::Stub::GetBackupStatus, request);
 }
 
+absl::StatusOr<v1::AcceptStoreResponse> AgentClient::AcceptStore(
+    const v1::AcceptStoreRequest& request) {
+  return connection_->Call(&v1::BackupAgent::Stub::AcceptStore, request);
+}
+
 absl::StatusOr<v1::Settings> AgentClient::GetSettings(const v1::GetSettingsRequest& request) {
   return connection_->Call(&v1::BackupAgent::Stub::GetSettings, request);
 }

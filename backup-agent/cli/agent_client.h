@@ -40,6 +40,7 @@ class AgentClient {
   absl::StatusOr<v1::Backup> GetBackup(const v1::GetBackupRequest& request);
   absl::StatusOr<v1::GetBackupStatusResponse> GetBackupStatus(
       const v1::GetBackupStatusRequest& request);
+  absl::StatusOr<v1::AcceptStoreResponse> AcceptStore(const v1::AcceptStoreRequest& request);
   absl::StatusOr<v1::Settings> GetSettings(const v1::GetSettingsRequest& request);
   absl::StatusOr<v1::Settings> UpdateSettings(const v1::UpdateSettingsRequest& request);
 

@@ -377,6 +377,11 @@ class Grammar {
     auto cancel = std::make_shared<BackupCancelArguments>();
     command = AddCommand(group, "cancel", "Stop the run in progress", cancel);
     command->add_option("run", cancel->run_id, "The run; the one in progress if left out");
+
+    AddCommand(group, "accept",
+               "Take the store as it is now for the right one, after runs were refused because it "
+               "is not what it was",
+               std::make_shared<BackupAcceptArguments>());
   }
 
   void AddStatus() {

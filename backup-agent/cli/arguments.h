@@ -94,6 +94,7 @@ struct BackupRunsArguments {
 struct BackupCancelArguments {
   std::string run_id;
 };
+struct BackupAcceptArguments {};
 
 struct StatusArguments {
   bool check = false;
@@ -133,8 +134,9 @@ using CommandArguments =
     std::variant<InitArguments, KeyShowArguments, KeyFingerprintArguments, KeyVerifyArguments,
                  DocPutArguments, DocGetArguments, DocListArguments, DocDeleteArguments,
                  DocImportArguments, DocExportArguments, BackupNowArguments, BackupListArguments,
-                 BackupShowArguments, BackupRunsArguments, BackupCancelArguments, StatusArguments,
-                 CheckArguments, RestoreArguments, SettingsShowArguments, SettingsSetArguments>;
+                 BackupShowArguments, BackupRunsArguments, BackupCancelArguments,
+                 BackupAcceptArguments, StatusArguments, CheckArguments, RestoreArguments,
+                 SettingsShowArguments, SettingsSetArguments>;
 
 // What a command line comes to.
 struct ParsedArguments {

@@ -227,4 +227,16 @@ absl::Status RunCommand(const BackupCancelArguments& arguments, CommandContext& 
   return context.console.WriteLine(FormatEndedRun(run));
 }
 
+absl::Status RunCommand(const BackupAcceptArguments& /*arguments*/, CommandContext& context) {
+  HOLDFAST_ASSIGN_OR_RETURN(std::string socket, FindAgentSocket(context));
+  AgentClient agent(std::move(socket), context.cancellation);
+  v1::AcceptStoreRequest request;
+  request.set_store_name(context.global.store_name);
+  HOLDFAST_ASSIGN_OR_RETURN(const v1::AcceptStoreResponse accepted, agent.AcceptStore(request));
+  if (context.global.json) return context.console.WriteLine(MessageToJson(accepted));
+  return context.console.WriteLine(absl::StrCat(
+      "accepted store ", accepted.store_id(), " as it is: revision ", accepted.revision(), ", ",
+      accepted.document_count(), " documents\nnext: holdfast backup now"));
+}
+
 }  // namespace holdfast

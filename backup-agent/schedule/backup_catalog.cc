@@ -105,10 +105,13 @@ const v1::Backup* BackupCatalog::NewestAt(uint32_t destination_count_min) const 
   return nullptr;
 }
 
-const v1::Backup* BackupCatalog::NewestWith(uint64_t revision,
-                                            uint32_t destination_count_min) const {
+const v1::Backup* BackupCatalog::NewestWith(uint64_t revision, uint32_t destination_count_min,
+                                            uint64_t after_ordinal) const {
   for (const v1::Backup& backup : backups_) {
-    if (backup.revision() >= revision && IsHeldBy(backup, destination_count_min)) return &backup;
+    if (backup.ordinal() > after_ordinal && backup.revision() >= revision &&
+        IsHeldBy(backup, destination_count_min)) {
+      return &backup;
+    }
   }
   return nullptr;
 }

@@ -10,6 +10,7 @@
 #include "backup-agent/schedule/schedule_times.h"
 #include "backup-agent/schedule/store_settings.h"
 #include "backup-agent/schedule/verdict.h"
+#include "backup-agent/transfer/listing.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "common/base/time_format.h"
@@ -24,15 +25,17 @@ namespace {
 constexpr absl::Duration kStoreQuestionInterval = absl::Minutes(1);
 constexpr absl::Duration kStoreQuestionRetry = absl::Seconds(5);
 
-// What may block at once: a listing, a change of settings, a question to the store, a save.
-constexpr int kBackgroundThreads = 4;
-// Of each of the first three there is one at most; saves are waited for by callers.
+// What may block at once: a listing, a change of settings, a question to the store, an acceptance
+// of it, a save.
+constexpr int kBackgroundThreads = 5;
+// Of each of the others there is one at most; saves are waited for by callers.
 constexpr size_t kBackgroundTasksMax = 2 * TriggerQueue::kCallersMax;
 
 // Longer texts of errors are cut: the history must stay bounded.
 constexpr size_t kErrorSizeMaxBytes = 1000;
 constexpr size_t kRequestIdSizeMaxBytes = 128;
 constexpr size_t kRunIdRandomBytes = 4;
+constexpr size_t kCheckpointHolderRandomBytes = 16;
 
 constexpr absl::string_view kCutRunError = "the agent was stopped while it ran";
 
@@ -201,6 +204,10 @@ StoreSupervisor::StoreSupervisor(const AgentStoreConfig& config, const Dependenc
     *state.mutable_settings() = SeedSettings(config);
     state.set_create_time_us(absl::ToUnixMicros(clock_.Now()));
     LogInfo("met a new store", {{"store", name_}, {"socket", config.socket}});
+  }
+  if (state.memory().checkpoint_holder().empty()) {
+    state.mutable_memory()->set_checkpoint_holder(
+        dependencies_.random->Hex(kCheckpointHolderRandomBytes));
   }
   RecoverCutRun(state);
 
@@ -415,27 +422,8 @@ BackupRunOutcome StoreSupervisor::ExecuteRun() {
   }
   // If that fails a kill -9 would leave the run unrecorded; the backup matters more.
   static_cast<void>(Save());
-  PrepareNewDestinations(input, cancellation);
   Observer observer(*this);
   return dependencies_.runner->Run(input, observer, cancellation);
-}
-
-// A destination of the configuration has no repository before its first run; those that come by
-// UpdateSettings have one.
-void StoreSupervisor::PrepareNewDestinations(const BackupRunInput& input,
-                                             const Cancellation& cancellation) {
-  for (const v1::Destination& destination : input.settings.destinations()) {
-    const auto known = input.memory.destinations().find(destination.name());
-    const bool was_reached =
-        known != input.memory.destinations().end() && !known->second.repository_id().empty();
-    if (was_reached || cancellation.IsCancelled()) continue;
-    const absl::Status prepared =
-        dependencies_.runner->PrepareDestination(destination, /*create=*/true);
-    if (!prepared.ok()) {
-      LogWarning("a new destination can't be used",
-                 {{"store", name_}, {"destination", destination.name()}, {"error", prepared}});
-    }
-  }
 }
 
 void StoreSupervisor::UpdateRun(const std::function<void(v1::Run&)>& change) {
@@ -702,7 +690,8 @@ absl::StatusOr<std::optional<v1::TriggerBackupResponse>> StoreSupervisor::Answer
 
   const v1::Backup* backup = nullptr;
   if (need.min_revision > 0) {
-    backup = catalog_.NewestWith(need.min_revision, need.required_destinations);
+    backup = catalog_.NewestWith(need.min_revision, need.required_destinations,
+                                 memory_.accepted_after_ordinal());
   } else if (*need.max_age > absl::ZeroDuration()) {
     backup = catalog_.NewestAt(need.required_destinations);
     if (backup != nullptr && catalog_.Age(*backup) > *need.max_age) backup = nullptr;
@@ -791,6 +780,55 @@ void StoreSupervisor::AskStore() {
   if (triggers_.WantsStoreAnswer()) StartStoreQuestion();
   run_wanted_.Signal();
   callbacks_wanted_.Signal();
+}
+
+void StoreSupervisor::AcceptStore(AcceptCallback callback) {
+  MutexLock lock(&mutex_);
+  using Result = absl::StatusOr<v1::AcceptStoreResponse>;
+  if (is_stopping_ || is_accepting_) {
+    PostResult(std::move(callback),
+               Result(is_stopping_ ? ShuttingDown()
+                                   : absl::AbortedError("the store is being accepted already")));
+    return;
+  }
+  is_accepting_ = true;
+  Schedule([this, callback = std::move(callback)]() mutable {
+    Result accepted = TakeStoreAsItIs();
+    MutexLock task_lock(&mutex_);
+    is_accepting_ = false;
+    PostResult(std::move(callback), std::move(accepted));
+  });
+}
+
+absl::StatusOr<v1::AcceptStoreResponse> StoreSupervisor::TakeStoreAsItIs() {
+  HOLDFAST_ASSIGN_OR_RETURN(v1::StoreStatus status, dependencies_.source->GetStatus(stop_.token()));
+  v1::AcceptStoreResponse accepted;
+  accepted.set_store_id(status.store_id());
+  accepted.set_incarnation(status.incarnation());
+  accepted.set_revision(status.revision());
+  accepted.set_document_count(status.document_count());
+  {
+    MutexLock lock(&mutex_);
+    // It would end with what it remembers itself.
+    if (current_.has_value()) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "run ", current_->run.run_id(), " is in progress: wait for its end, or cancel it"));
+    }
+    const bool is_other_store = memory_.store_id() != status.store_id();
+    HOLDFAST_RETURN_IF_ERROR(holdfast::AcceptStore(status, memory_));
+    LogWarning("the store was accepted as it is", {{"store", name_},
+                                                   {"store_id", status.store_id()},
+                                                   {"revision", status.revision()},
+                                                   {"document_count", status.document_count()}});
+    store_status_ = std::move(status);
+    if (is_other_store) {
+      catalog_.KeepDestinations({});
+      success_times_.clear();
+      StartListing();
+    }
+  }
+  HOLDFAST_RETURN_IF_ERROR(Save());
+  return accepted;
 }
 
 void StoreSupervisor::StartListing() {
@@ -914,7 +952,7 @@ void StoreSupervisor::UpdateSettings(const v1::Settings& settings, SettingsCallb
 absl::StatusOr<v1::Settings> StoreSupervisor::ApplySettings(
     const v1::Settings& settings, const std::vector<v1::Destination>& added) {
   for (const v1::Destination& destination : added) {
-    HOLDFAST_RETURN_IF_ERROR(dependencies_.runner->PrepareDestination(destination, /*create=*/true),
+    HOLDFAST_RETURN_IF_ERROR(dependencies_.runner->PrepareDestination(destination),
                              absl::StrCat("use the new destination ", destination.name()));
   }
   std::optional<ScheduleTimes> times;

@@ -92,6 +92,9 @@ class StoreSupervisor {
   using RunCallback = absl::AnyInvocable<void(absl::StatusOr<v1::Run>)>;
   uint64_t CancelRun(const std::string& run_id, RunCallback callback);
 
+  using AcceptCallback = absl::AnyInvocable<void(absl::StatusOr<v1::AcceptStoreResponse>)>;
+  void AcceptStore(AcceptCallback callback);
+
   using SettingsCallback = absl::AnyInvocable<void(absl::StatusOr<v1::Settings>)>;
   void UpdateSettings(const v1::Settings& settings, SettingsCallback callback);
 
@@ -147,7 +150,6 @@ class StoreSupervisor {
   bool BeginNextRun() ABSL_LOCKS_EXCLUDED(mutex_);
   void BeginRun(v1::Run::Cause cause) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   BackupRunOutcome ExecuteRun() ABSL_LOCKS_EXCLUDED(mutex_);
-  void PrepareNewDestinations(const BackupRunInput& input, const Cancellation& cancellation);
   void EndRun(BackupRunOutcome outcome) ABSL_LOCKS_EXCLUDED(mutex_);
   // Puts the run in progress among the ended ones. Returns what its triggers are to be told.
   TriggerQueue::Outcome RecordEnd(const absl::Status& status,
@@ -173,6 +175,7 @@ class StoreSupervisor {
   void Schedule(absl::AnyInvocable<void()> task) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void StartStoreQuestion() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AskStore() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<v1::AcceptStoreResponse> TakeStoreAsItIs() ABSL_LOCKS_EXCLUDED(mutex_);
   void StartListing() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ListDestinations() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<v1::Settings> ApplySettings(const v1::Settings& settings,
@@ -231,6 +234,7 @@ class StoreSupervisor {
   bool is_listing_ ABSL_GUARDED_BY(mutex_) = false;
   bool wants_listing_ ABSL_GUARDED_BY(mutex_) = false;
   bool is_updating_ ABSL_GUARDED_BY(mutex_) = false;
+  bool is_accepting_ ABSL_GUARDED_BY(mutex_) = false;
 
   std::deque<absl::AnyInvocable<void()>> callbacks_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_ticket_ ABSL_GUARDED_BY(mutex_) = 1;

@@ -231,6 +231,18 @@ grpc::ServerUnaryReactor* BackupAgentService::GetBackupStatus(
   return Answer(context, store.status());
 }
 
+grpc::ServerUnaryReactor* BackupAgentService::AcceptStore(grpc::CallbackServerContext* context,
+                                                          const v1::AcceptStoreRequest* request,
+                                                          v1::AcceptStoreResponse* response) {
+  const absl::StatusOr<StoreSupervisor*> store = Find(request->store_name());
+  if (!store.ok()) return Answer(context, store.status());
+  return WaitingCall<v1::AcceptStoreResponse>::Start(
+      **store, *response, [&](StoreSupervisor::AcceptCallback callback) {
+        (*store)->AcceptStore(std::move(callback));
+        return uint64_t{0};  // what was begun is done
+      });
+}
+
 grpc::ServerUnaryReactor* BackupAgentService::GetSettings(grpc::CallbackServerContext* context,
                                                           const v1::GetSettingsRequest* request,
                                                           v1::Settings* response) {

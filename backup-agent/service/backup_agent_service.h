@@ -44,6 +44,9 @@ class BackupAgentService : public v1::BackupAgent::CallbackService {
   grpc::ServerUnaryReactor* GetBackupStatus(grpc::CallbackServerContext* context,
                                             const v1::GetBackupStatusRequest* request,
                                             v1::GetBackupStatusResponse* response) override;
+  grpc::ServerUnaryReactor* AcceptStore(grpc::CallbackServerContext* context,
+                                        const v1::AcceptStoreRequest* request,
+                                        v1::AcceptStoreResponse* response) override;
   grpc::ServerUnaryReactor* GetSettings(grpc::CallbackServerContext* context,
                                         const v1::GetSettingsRequest* request,
                                         v1::Settings* response) override;

@@ -32,8 +32,8 @@ class CheckpointSource {
 
   virtual absl::StatusOr<v1::StoreStatus> GetStatus(const Cancellation& cancellation) = 0;
 
-  // `store_id` may be empty: any store.
-  virtual absl::StatusOr<v1::Checkpoint> CreateCheckpoint(absl::string_view store_id,
+  // Of whatever store is there. What `holder` still holds is released first, unless it is empty.
+  virtual absl::StatusOr<v1::Checkpoint> CreateCheckpoint(absl::string_view holder,
                                                           const Cancellation& cancellation) = 0;
 
   // All pages. RESOURCE_EXHAUSTED where there are more than `file_count_max`.

@@ -126,10 +126,10 @@ class GrpcCheckpointSource : public CheckpointSource {
     return response;
   }
 
-  absl::StatusOr<v1::Checkpoint> CreateCheckpoint(absl::string_view store_id,
+  absl::StatusOr<v1::Checkpoint> CreateCheckpoint(absl::string_view holder,
                                                   const Cancellation& cancellation) override {
     v1::CreateCheckpointRequest request;
-    request.set_store_id(std::string(store_id));
+    request.set_holder(std::string(holder));
     v1::CreateCheckpointResponse response;
     HOLDFAST_RETURN_IF_ERROR(Unary(&v1::Checkpoints::Stub::CreateCheckpoint, request,
                                    options_.create_timeout, cancellation, response),

@@ -131,8 +131,8 @@ absl::Status BackupRun::TakeCheckpoint() {
     return status.status();
   }
 
-  // The store is not told which one is meant: if it is another, CheckCheckpoint says more about it.
-  HOLDFAST_ASSIGN_OR_RETURN(checkpoint_, source.CreateCheckpoint("", run_.token()));
+  HOLDFAST_ASSIGN_OR_RETURN(checkpoint_,
+                            source.CreateCheckpoint(memory_.checkpoint_holder(), run_.token()));
   const absl::Status checked = CheckCheckpoint(checkpoint_, memory_);
   if (!checked.ok()) {
     static_cast<void>(source.Release(checkpoint_.checkpoint_id()));

@@ -46,8 +46,7 @@ absl::StatusOr<ListedAt> ListAt(const OpenRequest& request) {
   return listed;
 }
 
-// Makes the repository, or finds out whether it could be made.
-absl::Status PrepareAt(const BlobStoreOpener& open_blob_store, const std::string& url, bool create,
+absl::Status PrepareAt(const BlobStoreOpener& open_blob_store, const std::string& url,
                        absl::Time now) {
   absl::StatusOr<std::unique_ptr<BlobStore>> blobs = open_blob_store(url);
   if (absl::IsNotFound(blobs.status())) {
@@ -59,16 +58,9 @@ absl::Status PrepareAt(const BlobStoreOpener& open_blob_store, const std::string
   HOLDFAST_RETURN_IF_ERROR(blobs.status());
   const absl::Status opened = Repository::Open(**blobs).status();
   if (!absl::IsNotFound(opened)) return opened;
-  if (create) {
-    const absl::Status created = Repository::Create(**blobs, now).status();
-    // Another agent may have made it at the same moment.
-    return absl::IsAlreadyExists(created) ? absl::OkStatus() : created;
-  }
-  const absl::Status is_empty = (*blobs)->List("", [](const BlobInfo& blob) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "the place holds other files (", blob.name, ") and no repository: use an empty directory"));
-  });
-  return is_empty;
+  const absl::Status created = Repository::Create(**blobs, now).status();
+  // Another agent may have made it at the same moment.
+  return absl::IsAlreadyExists(created) ? absl::OkStatus() : created;
 }
 
 class BackupRunnerImpl : public BackupRunner {
@@ -152,20 +144,18 @@ class BackupRunnerImpl : public BackupRunner {
     return listing;
   }
 
-  absl::Status PrepareDestination(const v1::Destination& config, bool create) override {
+  absl::Status PrepareDestination(const v1::Destination& config) override {
     if (WorkerPool::HasLeftBehind(config.url())) {
       return absl::FailedPreconditionError(
           absl::StrCat("destination ", config.name(),
                        ": an earlier call into it has still not returned: the share hangs"));
     }
     Destination destination(config, 0, Cancellation(), *dependencies_.clock, nullptr);
-    absl::Status prepared =
-        destination.Await(destination.Start<absl::Status>(
-                              [open_blob_store = dependencies_.open_blob_store, url = config.url(),
-                               create, now = dependencies_.clock->Now()] {
-                                return PrepareAt(open_blob_store, url, create, now);
-                              }),
-                          absl::StrCat("destination ", config.name()), kStallMax);
+    absl::Status prepared = destination.Await(
+        destination.Start<absl::Status>(
+            [open_blob_store = dependencies_.open_blob_store, url = config.url(),
+             now = dependencies_.clock->Now()] { return PrepareAt(open_blob_store, url, now); }),
+        absl::StrCat("destination ", config.name()), kStallMax);
     destination.Shutdown(dependencies_.clock->MonotonicNow() + kShutdownGrace);
     if (prepared.ok()) return prepared;
     return WithCode(prepared, absl::StatusCode::kFailedPrecondition);

@@ -93,10 +93,10 @@ class BackupRunner {
   virtual absl::StatusOr<Listing> ListBackups(const v1::Settings& settings,
                                               const agent::v1::StoreMemory& memory) = 0;
 
-  // Finds out whether a destination can be used: reachable, a repository or an empty place that one
-  // can be made in. FAILED_PRECONDITION says why not. With `create`, makes the repository where
-  // there is none yet.
-  virtual absl::Status PrepareDestination(const v1::Destination& destination, bool create) = 0;
+  // Makes a repository at a destination, unless there is one. FAILED_PRECONDITION says why it can't
+  // be used. Only for a destination that somebody adds just now: of any other, an empty place is a
+  // share that is not mounted.
+  virtual absl::Status PrepareDestination(const v1::Destination& destination) = 0;
 };
 
 }  // namespace holdfast

@@ -37,10 +37,8 @@ constexpr size_t kMasterKeySymbols = 56;
 // What the operator can do where the store is not what it was.
 constexpr absl::string_view kWayOut =
     "If this is not what you want, restore the store from a backup: a restore begins a new "
-    "incarnation, and backups go on by themselves. If it is, stop the agent, move the state file "
-    "of "
-    "this store out of the agent's state folder, and start the agent again: it then begins to "
-    "remember this store afresh; backups that were taken stay as they are";
+    "incarnation, and backups go on by themselves. If it is, accept the store as it is now: "
+    "`holdfast backup accept`. Backups that were taken stay as they are";
 
 absl::Status Breach(absl::string_view what) {
   return absl::DataLossError(absl::StrCat("the store's answer breaks a rule: ", what));
@@ -95,6 +93,17 @@ absl::Status CheckFile(const v1::CheckpointFile& file) {
   return absl::OkStatus();
 }
 
+// What a store and its state are known by.
+absl::Status CheckIdentity(const std::string& store_id, const std::string& incarnation,
+                           const std::string& state_digest) {
+  if (!Id128::FromText(store_id).ok()) return Breach("the store has no usable id");
+  if (!Id128::FromText(incarnation).ok()) return Breach("the store has no usable incarnation");
+  if (state_digest.size() != kDigestDigits || !IsLowerHex(state_digest)) {
+    return Breach("the state digest is not 64 hexadecimal digits");
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status CheckCheckpoint(const v1::Checkpoint& checkpoint,
@@ -103,10 +112,8 @@ absl::Status CheckCheckpoint(const v1::Checkpoint& checkpoint,
       checkpoint.checkpoint_id().size() > kCheckpointIdSizeMax) {
     return Breach("the checkpoint has no usable id");
   }
-  if (!Id128::FromText(checkpoint.store_id()).ok()) return Breach("the store has no usable id");
-  if (!Id128::FromText(checkpoint.incarnation()).ok()) {
-    return Breach("the store has no usable incarnation");
-  }
+  HOLDFAST_RETURN_IF_ERROR(
+      CheckIdentity(checkpoint.store_id(), checkpoint.incarnation(), checkpoint.state_digest()));
   if (checkpoint.earlier_incarnations_size() > kEarlierIncarnationsMax) {
     return Breach("there are more than 1,000 earlier incarnations");
   }
@@ -114,9 +121,6 @@ absl::Status CheckCheckpoint(const v1::Checkpoint& checkpoint,
     if (!Id128::FromText(incarnation).ok() || incarnation == checkpoint.incarnation()) {
       return Breach("an earlier incarnation is not usable");
     }
-  }
-  if (checkpoint.state_digest().size() != kDigestDigits || !IsLowerHex(checkpoint.state_digest())) {
-    return Breach("the state digest is not 64 hexadecimal digits");
   }
   HOLDFAST_RETURN_IF_ERROR(CheckTime(checkpoint.commit_time(), "commit_time"));
   HOLDFAST_RETURN_IF_ERROR(CheckTime(checkpoint.create_time(), "create_time"));
@@ -137,17 +141,15 @@ absl::Status CheckAgainstMemory(const v1::Checkpoint& checkpoint,
     return absl::FailedPreconditionError(absl::StrCat(
         "another store answers: ", checkpoint.store_id(), " in place of ", memory.store_id(),
         ". Nothing was backed up. Check the socket in the agent's configuration; give another "
-        "store "
-        "another name there; or, if it is meant to take this one's place, stop the agent, move "
-        "the state file of this store out of its state folder, and start it again"));
+        "store another name there; or, if it is meant to take this one's place, say so with "
+        "`holdfast backup accept`"));
   }
   if (memory.incarnation() != checkpoint.incarnation()) return absl::OkStatus();
   if (checkpoint.revision() < memory.revision()) {
     return absl::FailedPreconditionError(absl::StrCat(
         "the store went back from revision ", memory.revision(), " to ", checkpoint.revision(),
         " without a restore: its data directory was set back (a snapshot of its machine?). Nothing "
-        "was "
-        "backed up. ",
+        "was backed up. ",
         kWayOut));
   }
   if (checkpoint.revision() == memory.revision() && !memory.state_digest().empty() &&
@@ -163,6 +165,28 @@ absl::Status CheckAgainstMemory(const v1::Checkpoint& checkpoint,
         "at least half of the documents are gone: ", checkpoint.document_count(), " are left of ",
         memory.document_count(), ". Nothing was backed up. ", kWayOut));
   }
+  return absl::OkStatus();
+}
+
+absl::Status AcceptStore(const v1::StoreStatus& status, agent::v1::StoreMemory& memory) {
+  HOLDFAST_RETURN_IF_ERROR(
+      CheckIdentity(status.store_id(), status.incarnation(), status.state_digest()));
+  if (status.store_id() != memory.store_id()) {
+    agent::v1::StoreMemory fresh;
+    fresh.set_checkpoint_holder(memory.checkpoint_holder());
+    for (const auto& [name, destination] : memory.destinations()) {
+      agent::v1::DestinationMemory& kept = (*fresh.mutable_destinations())[name];
+      kept.set_repository_id(destination.repository_id());
+      kept.set_has_unnamed_objects(true);
+    }
+    memory = std::move(fresh);
+  }
+  memory.set_store_id(status.store_id());
+  memory.set_incarnation(status.incarnation());
+  memory.set_revision(status.revision());
+  memory.set_state_digest(status.state_digest());
+  memory.set_document_count(status.document_count());
+  memory.set_accepted_after_ordinal(memory.last_ordinal());
   return absl::OkStatus();
 }
 

@@ -150,9 +150,14 @@ CheckpointManager::~CheckpointManager() {
   Drop(held, "the store is closing");
 }
 
-absl::StatusOr<CheckpointInfo> CheckpointManager::Create() {
+absl::StatusOr<CheckpointInfo> CheckpointManager::Create(absl::string_view holder) {
+  if (holder.size() > kHolderSizeMaxBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("holder has at most ", kHolderSizeMaxBytes, " bytes"));
+  }
   MutexLock create_lock(&create_mutex_);
   DropWhatMustGo();
+  if (!holder.empty()) ReleaseAllOf(holder);
   size_t held = 0;
   {
     MutexLock lock(&mutex_);
@@ -163,6 +168,7 @@ absl::StatusOr<CheckpointInfo> CheckpointManager::Create() {
 
   const auto checkpoint = std::make_shared<Held>();
   checkpoint->checkpoint_id = Id128::Generate().ToText();
+  checkpoint->holder = std::string(holder);
   checkpoint->folder = JoinPath(options_.folder, checkpoint->checkpoint_id);
   const absl::Status filled = Fill(*checkpoint);
   if (!filled.ok()) {
@@ -184,6 +190,22 @@ absl::StatusOr<CheckpointInfo> CheckpointManager::Create() {
   MutexLock lock(&mutex_);
   leases_.emplace(checkpoint->checkpoint_id, Lease{.checkpoint = checkpoint, .end = lease_end});
   return InfoOf(*checkpoint, lease_end);
+}
+
+void CheckpointManager::ReleaseAllOf(absl::string_view holder) {
+  std::vector<std::shared_ptr<Held>> released;
+  {
+    MutexLock lock(&mutex_);
+    for (auto lease = leases_.begin(); lease != leases_.end();) {
+      if (lease->second.checkpoint->holder == holder) {
+        released.push_back(std::move(lease->second.checkpoint));
+        lease = leases_.erase(lease);
+      } else {
+        ++lease;
+      }
+    }
+  }
+  Drop(released, "its holder asks for a new one");
 }
 
 absl::Status CheckpointManager::CheckRoomFor(size_t held) {

@@ -58,6 +58,7 @@ namespace internal {
 // A checkpoint that is held. Constant but for the mark that it was dropped.
 struct HeldCheckpoint {
   std::string checkpoint_id;
+  std::string holder;  // empty: nobody in particular
   std::string folder;
   StoreState state;
   absl::Time create_time;
@@ -111,6 +112,7 @@ class CheckpointFileReader {
 class CheckpointManager {
  public:
   static constexpr size_t kCheckpointsMax = 2;
+  static constexpr size_t kHolderSizeMaxBytes = 128;
   static constexpr absl::Duration kLeaseDuration = absl::Minutes(10);
   static constexpr absl::Duration kLifetimeMax = absl::Hours(24);
   // A log that is longer is flushed first: tables travel once, a log with every backup.
@@ -137,9 +139,11 @@ class CheckpointManager {
   CheckpointManager(const CheckpointManager&) = delete;
   CheckpointManager& operator=(const CheckpointManager&) = delete;
 
+  // Releases first what `holder` still holds, unless that is empty.
   // RESOURCE_EXHAUSTED where there are kCheckpointsMax or the disk is nearly full; DATA_LOSS where
-  // the database is sick; the errors of InstanceFiles::ReadAll.
-  absl::StatusOr<CheckpointInfo> Create();
+  // the database is sick; INVALID_ARGUMENT where `holder` is longer than kHolderSizeMaxBytes; the
+  // errors of InstanceFiles::ReadAll.
+  absl::StatusOr<CheckpointInfo> Create(absl::string_view holder = "");
 
   // All of them.
   std::vector<CheckpointInfo> List();
@@ -188,6 +192,7 @@ class CheckpointManager {
 
   explicit CheckpointManager(Options options) : options_(std::move(options)) {}
 
+  void ReleaseAllOf(absl::string_view holder);
   absl::Status CheckRoomFor(size_t held);
   absl::Status FlushLongLog();
   absl::StatusOr<Listing> ListDatabase();

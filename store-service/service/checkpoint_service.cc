@@ -86,7 +86,8 @@ grpc::ServerUnaryReactor* CheckpointService::CreateCheckpoint(
       return absl::FailedPreconditionError(
           absl::StrCat("this is store ", options_.store_id, ", not the one that was meant"));
     }
-    HOLDFAST_ASSIGN_OR_RETURN(const CheckpointInfo info, options_.checkpoints->Create());
+    HOLDFAST_ASSIGN_OR_RETURN(const CheckpointInfo info,
+                              options_.checkpoints->Create(request->holder()));
     if (context->IsCancelled()) {
       // Nobody will hear of it; held, it would only be in the way of the next one.
       options_.checkpoints->Release(info.checkpoint_id).IgnoreError();

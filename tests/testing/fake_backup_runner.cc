@@ -269,8 +269,7 @@ absl::StatusOr<BackupRunner::Listing> FakeBackupRunner::ListBackups(
   return listing;
 }
 
-absl::Status FakeBackupRunner::PrepareDestination(const v1::Destination& destination,
-                                                  bool /*create*/) {
+absl::Status FakeBackupRunner::PrepareDestination(const v1::Destination& destination) {
   MutexLock lock(&mutex_);
   prepared_.push_back(destination.name());
   const auto status = prepare_statuses_.find(destination.name());

@@ -79,7 +79,7 @@ class FakeBackupRunner : public BackupRunner {
                        const Cancellation& cancellation) override;
   absl::StatusOr<Listing> ListBackups(const v1::Settings& settings,
                                       const agent::v1::StoreMemory& memory) override;
-  absl::Status PrepareDestination(const v1::Destination& destination, bool create) override;
+  absl::Status PrepareDestination(const v1::Destination& destination) override;
 
  private:
   struct InProgress {

@@ -220,6 +220,11 @@ int FakeCheckpointSource::checkpoints_open() const {
   return static_cast<int>(checkpoints_.size());
 }
 
+std::vector<std::string> FakeCheckpointSource::holders() const {
+  MutexLock lock(&mutex_);
+  return holders_;
+}
+
 int FakeCheckpointSource::checkpoints_made() const {
   MutexLock lock(&mutex_);
   return checkpoints_made_;
@@ -243,19 +248,18 @@ absl::StatusOr<v1::StoreStatus> FakeCheckpointSource::GetStatus(const Cancellati
   status.set_incarnation(state_.incarnation());
   status.set_revision(state_.revision());
   status.set_document_count(state_.document_count());
+  status.set_state_digest(state_.state_digest());
   status.set_version("1.2.3");
   if (!last_backup_.backup_id().empty()) *status.mutable_last_backup() = last_backup_;
   return status;
 }
 
 absl::StatusOr<v1::Checkpoint> FakeCheckpointSource::CreateCheckpoint(
-    absl::string_view store_id, const Cancellation& cancellation) {
+    absl::string_view holder, const Cancellation& cancellation) {
   if (cancellation.IsCancelled()) return cancellation.status();
   MutexLock lock(&mutex_);
   if (!create_status_.ok()) return create_status_;
-  if (!store_id.empty() && store_id != state_.store_id()) {
-    return absl::FailedPreconditionError("this is another store");
-  }
+  holders_.emplace_back(holder);
   v1::Checkpoint checkpoint = state_;
   checkpoint.set_checkpoint_id(absl::StrCat("checkpoint-", ++checkpoints_made_));
   uint64_t size_bytes = 0;

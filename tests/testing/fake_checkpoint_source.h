@@ -70,13 +70,15 @@ class FakeCheckpointSource : public CheckpointSource {
   uint64_t bytes_served() const;
   int checkpoints_open() const;
   int checkpoints_made() const;
+  // Who asked for checkpoints, in order.
+  std::vector<std::string> holders() const;
   std::vector<v1::BackupReport> reports() const;
   void set_last_backup(v1::BackupReport report);
 
   // --- CheckpointSource ------------------------------------------------------------------------
 
   absl::StatusOr<v1::StoreStatus> GetStatus(const Cancellation& cancellation) override;
-  absl::StatusOr<v1::Checkpoint> CreateCheckpoint(absl::string_view store_id,
+  absl::StatusOr<v1::Checkpoint> CreateCheckpoint(absl::string_view holder,
                                                   const Cancellation& cancellation) override;
   absl::StatusOr<std::vector<v1::CheckpointFile>> ListFiles(
       absl::string_view checkpoint_id, uint64_t file_count_max,
@@ -100,6 +102,7 @@ class FakeCheckpointSource : public CheckpointSource {
   std::map<std::string, Content> files_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::map<std::string, Content>> checkpoints_ ABSL_GUARDED_BY(mutex_);
   int checkpoints_made_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<std::string> holders_ ABSL_GUARDED_BY(mutex_);
 
   std::function<void(v1::Checkpoint&)> edit_checkpoint_ ABSL_GUARDED_BY(mutex_);
   std::function<void(std::vector<v1::CheckpointFile>&)> edit_listing_ ABSL_GUARDED_BY(mutex_);

@@ -91,6 +91,8 @@ TEST_F(BackupCatalogTest, NewestThatEnoughHoldIsFound) {
   EXPECT_EQ(catalog_.NewestWith(30, 2), nullptr);
   EXPECT_EQ(catalog_.NewestWith(20, 2)->ordinal(), 2u);
   EXPECT_EQ(catalog_.NewestWith(31, 1), nullptr);
+  EXPECT_EQ(catalog_.NewestWith(20, 2, /*after_ordinal=*/1)->ordinal(), 2u);
+  EXPECT_EQ(catalog_.NewestWith(20, 2, /*after_ordinal=*/2), nullptr);
 }
 
 TEST_F(BackupCatalogTest, AgeOfABackupOfThisProcessDoesNotFollowTheWallClock) {

@@ -299,11 +299,22 @@ TEST_F(StoreSupervisorTest, TimeThatComesDuringARunDoesNotStartASecond) {
   EXPECT_EQ(supervisor_->GetStatus().current_run().cause(), v1::Run::CAUSE_SCHEDULED);
 }
 
-TEST_F(StoreSupervisorTest, DestinationsOfTheConfigurationArePreparedOnce) {
+// What stands in the configuration may be a share that is not mounted.
+TEST_F(StoreSupervisorTest, DestinationsOfTheConfigurationAreNeverMade) {
   Start();
   TakeBackup(1);
   TakeBackup(2);
-  EXPECT_THAT(runner_.prepared(), ElementsAre("local"));
+  EXPECT_THAT(runner_.prepared(), IsEmpty());
+}
+
+TEST_F(StoreSupervisorTest, HoldsCheckpointsUnderOneNameForLife) {
+  Start();
+  Trigger(NewBackup());
+  const std::string holder = runner_.AwaitRun(1).memory.checkpoint_holder();
+  EXPECT_THAT(holder, Not(IsEmpty()));
+  RestartFrom(SavedState());  // as after kill -9 in the middle of its first run
+  Trigger(NewBackup());
+  EXPECT_EQ(runner_.AwaitRun(2).memory.checkpoint_holder(), holder);
 }
 
 // --- Triggers --------------------------------------------------------------------------------
@@ -843,6 +854,42 @@ TEST_F(StoreSupervisorTest, AutomaticBackupsCanBeTurnedOff) {
   ASSERT_OK_AND_ASSIGN(const v1::Settings updated, Update(settings));
   EXPECT_FALSE(updated.has_next_due_time());
   EXPECT_FALSE(supervisor_->GetStatus().has_next_due_time());
+}
+
+// --- Accepting the store ---------------------------------------------------------------------
+
+TEST_F(StoreSupervisorTest, AcceptedStoreIsWhatTheNextRunRemembers) {
+  Start();
+  TakeBackup(1, 200);
+  store_.EditState([](v1::Checkpoint& state) { state.set_revision(150); });
+  Answer<v1::AcceptStoreResponse> answer;
+  supervisor_->AcceptStore(answer.Callback());
+  ASSERT_OK_AND_ASSIGN(const v1::AcceptStoreResponse accepted, answer.Await());
+  EXPECT_EQ(accepted.revision(), 150u);
+  RestartFrom(SavedState());
+  // The backup that is there has revision 200, but of another history.
+  TriggerAnswer backup = Trigger(Holding(150));
+  EXPECT_EQ(runner_.AwaitRun(2).memory.revision(), 150u);
+  runner_.MakeCheckpoint(150);
+  runner_.Succeed({"local"});
+  ASSERT_OK_AND_ASSIGN(const v1::TriggerBackupResponse response, backup.Await());
+  EXPECT_FALSE(response.already_there());
+}
+
+TEST_F(StoreSupervisorTest, StoreIsNotAcceptedDuringARunOrUnseen) {
+  Start();
+  TriggerAnswer backup = Trigger(NewBackup());
+  runner_.AwaitRun(1);
+  Answer<v1::AcceptStoreResponse> during;
+  supervisor_->AcceptStore(during.Callback());
+  EXPECT_THAT(during.Await(),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("in progress")));
+  runner_.Succeed({"local"});
+  ASSERT_OK(backup.Await());
+  store_.set_status_error(absl::UnavailableError("nobody listens"));
+  Answer<v1::AcceptStoreResponse> unseen;
+  supervisor_->AcceptStore(unseen.Callback());
+  EXPECT_THAT(unseen.Await(), StatusIs(absl::StatusCode::kUnavailable));
 }
 
 TEST_F(StoreSupervisorTest, SettingsThatWereChangedMeanwhileAreNotOverwritten) {

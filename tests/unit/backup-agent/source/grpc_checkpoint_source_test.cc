@@ -35,8 +35,7 @@ class ScriptedStore : public v1::Checkpoints::Service {
 
   grpc::Status CreateCheckpoint(grpc::ServerContext*, const v1::CreateCheckpointRequest* request,
                                 v1::CreateCheckpointResponse* response) override {
-    response->mutable_checkpoint()->set_checkpoint_id("c1");
-    response->mutable_checkpoint()->set_store_id(request->store_id());
+    response->mutable_checkpoint()->set_checkpoint_id(absl::StrCat("c1 of ", request->holder()));
     return grpc::Status::OK;
   }
 
@@ -169,9 +168,8 @@ class GrpcCheckpointSourceTest : public testing::Test {
 TEST_F(GrpcCheckpointSourceTest, PassesOnWhatTheStoreSays) {
   ASSERT_OK_AND_ASSIGN(const v1::StoreStatus status, source_->GetStatus({}));
   EXPECT_EQ(status.version(), "1.2.3");
-  ASSERT_OK_AND_ASSIGN(const v1::Checkpoint checkpoint, source_->CreateCheckpoint("s", {}));
-  EXPECT_EQ(checkpoint.checkpoint_id(), "c1");
-  EXPECT_EQ(checkpoint.store_id(), "s");
+  ASSERT_OK_AND_ASSIGN(const v1::Checkpoint checkpoint, source_->CreateCheckpoint("agent-1", {}));
+  EXPECT_EQ(checkpoint.checkpoint_id(), "c1 of agent-1");
   EXPECT_THAT(source_->Renew("c1", {}), IsOkAndHolds(absl::Minutes(10)));
   v1::BackupReport report;
   report.set_backup_id("b1");

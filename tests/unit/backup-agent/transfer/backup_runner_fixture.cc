@@ -129,7 +129,7 @@ void BackupRunnerTest::AddDestination(const std::string& name) {
   v1::Destination& destination = *settings_.add_destinations();
   destination.set_name(name);
   destination.set_url(absl::StrCat("file://", PathOf(name)));
-  ASSERT_OK(runner().PrepareDestination(destination, true));
+  ASSERT_OK(runner().PrepareDestination(destination));
 }
 
 BackupRunner& BackupRunnerTest::runner() {

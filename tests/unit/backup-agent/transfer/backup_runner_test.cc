@@ -635,7 +635,7 @@ TEST_F(BackupRunnerTest, AnotherRepositoryInItsPlaceIsRefused) {
   Backup();
   std::filesystem::remove_all(PathOf("a"));
   std::filesystem::create_directory(PathOf("a"));
-  ASSERT_OK(runner().PrepareDestination(settings_.destinations(0), true));
+  ASSERT_OK(runner().PrepareDestination(settings_.destinations(0)));
   EXPECT_THAT(Run().status,
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("another repository")));
 }
@@ -762,20 +762,15 @@ TEST_F(BackupRunnerTest, PreparingSaysWhyAPlaceCanNotBeUsed) {
   v1::Destination destination;
   destination.set_name("new");
   destination.set_url(absl::StrCat("file://", PathOf("new")));
-  EXPECT_THAT(runner().PrepareDestination(destination, true),
+  EXPECT_THAT(runner().PrepareDestination(destination),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("does not exist")));
   std::filesystem::create_directory(PathOf("new"));
-  EXPECT_OK(runner().PrepareDestination(destination, false));
-  EXPECT_TRUE(std::filesystem::is_empty(PathOf("new")));
   std::ofstream(PathOf("new") + "/holiday.jpg") << "picture";
-  EXPECT_THAT(runner().PrepareDestination(destination, false),
+  EXPECT_THAT(runner().PrepareDestination(destination),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("holiday.jpg")));
-  EXPECT_THAT(runner().PrepareDestination(destination, true),
-              StatusIs(absl::StatusCode::kFailedPrecondition));
   std::filesystem::remove(PathOf("new") + "/holiday.jpg");
-  EXPECT_OK(runner().PrepareDestination(destination, true));
-  EXPECT_OK(runner().PrepareDestination(destination, true));
-  EXPECT_OK(runner().PrepareDestination(destination, false));
+  EXPECT_OK(runner().PrepareDestination(destination));
+  EXPECT_OK(runner().PrepareDestination(destination)) << "it is used as it is";
 }
 
 // --- Memory ----------------------------------------------------------------------------------

@@ -56,6 +56,41 @@ class ListingTest : public testing::Test {
   agent::v1::StoreMemory memory_;
 };
 
+TEST_F(ListingTest, AcceptedStoreIsRememberedAsItIs) {
+  Remember();
+  memory_.set_revision(memory_.revision() + 1);
+  memory_.set_last_backup_id("b7");
+  memory_.set_last_ordinal(7);
+  ASSERT_THAT(CheckCheckpoint(checkpoint_, memory_), StatusIs(kRefused));
+  ASSERT_OK(AcceptStore(*source_.GetStatus({}), memory_));
+  EXPECT_OK(CheckCheckpoint(checkpoint_, memory_));
+  EXPECT_EQ(memory_.last_backup_id(), "b7") << "the chain of backups goes on";
+  EXPECT_EQ(memory_.accepted_after_ordinal(), 7u);
+}
+
+TEST_F(ListingTest, AcceptedOtherStoreIsRememberedAfresh) {
+  memory_.set_store_id(std::string(32, '7'));
+  memory_.set_last_backup_id("b7");
+  memory_.set_last_ordinal(7);
+  memory_.set_checkpoint_holder("holder");
+  (*memory_.mutable_destinations())["a"].set_repository_id("r");
+  (*memory_.mutable_destinations())["a"].set_last_backup_id("b7");
+  ASSERT_THAT(CheckCheckpoint(checkpoint_, memory_), StatusIs(kRefused));
+  ASSERT_OK(AcceptStore(*source_.GetStatus({}), memory_));
+  EXPECT_OK(CheckCheckpoint(checkpoint_, memory_));
+  EXPECT_EQ(memory_.last_backup_id(), "") << "that was another store's";
+  EXPECT_EQ(memory_.checkpoint_holder(), "holder");
+  EXPECT_EQ(memory_.destinations().at("a").repository_id(), "r");
+  EXPECT_EQ(memory_.destinations().at("a").last_backup_id(), "");
+}
+
+TEST_F(ListingTest, NonsenseIsNotAccepted) {
+  v1::StoreStatus status = *source_.GetStatus({});
+  status.set_state_digest("no digest");
+  EXPECT_THAT(AcceptStore(status, memory_), StatusIs(kBreach));
+  EXPECT_EQ(memory_.store_id(), "");
+}
+
 TEST_F(ListingTest, HonestCheckpointPasses) {
   EXPECT_OK(CheckCheckpoint(checkpoint_, memory_));
   EXPECT_OK(CheckFiles(checkpoint_, files_));
@@ -186,7 +221,8 @@ TEST_F(ListingTest, LossOfHalfTheDocumentsIsRefusedWithAWayOut) {
   checkpoint_.set_document_count(memory_.document_count() / 2);
   EXPECT_THAT(CheckCheckpoint(checkpoint_, memory_),
               StatusIs(kRefused, HasSubstr("500 are left of 1000")));
-  EXPECT_THAT(CheckCheckpoint(checkpoint_, memory_), StatusIs(kRefused, HasSubstr("state file")));
+  EXPECT_THAT(CheckCheckpoint(checkpoint_, memory_),
+              StatusIs(kRefused, HasSubstr("holdfast backup accept")));
 }
 
 TEST_F(ListingTest, LossOfAFewDocumentsIsNothingToStopFor) {

@@ -276,6 +276,17 @@ TEST_F(CheckpointManagerTest, ThereAreTwoAtMost) {
   EXPECT_OK(manager_->Create());
 }
 
+TEST_F(CheckpointManagerTest, AHolderIsNotInItsOwnWay) {
+  const CheckpointInfo other = *manager_->Create("other");
+  const CheckpointInfo first = *manager_->Create("agent");
+  ASSERT_OK_AND_ASSIGN(const CheckpointInfo second, manager_->Create("agent"));
+  EXPECT_THAT(manager_->Renew(first.checkpoint_id), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_OK(manager_->Renew(second.checkpoint_id));
+  EXPECT_OK(manager_->Renew(other.checkpoint_id));
+  EXPECT_THAT(manager_->Create(std::string(129, 'a')),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
 TEST_F(CheckpointManagerTest, AReleasedOneIsGoneAlsoForThoseWhoReadIt) {
   ASSERT_OK(parts_.Write({PutOf("c", "a", std::string(100'000, 'x'))}));
   ASSERT_OK_AND_ASSIGN(const CheckpointInfo info, manager_->Create());
