@@ -430,13 +430,32 @@ class Grammar {
                       "Make a copy with a store id of its own, to live beside the original");
   }
 
+  static void AddSettingsSource(CLI::App* command, SettingsSourceArguments& from,
+                                const std::string& description) {
+    CLI::Option* const source =
+        command->add_option("--from", from.source, description)->type_name("URL|NAME");
+    command->add_option("--backup", from.backup_id, "That backup in place of the latest")
+        ->type_name("ID")
+        ->needs(source);
+    command
+        ->add_option("--store-id", from.store_id,
+                     "The store whose backup is meant, where the repository has several")
+        ->type_name("ID")
+        ->needs(source);
+  }
+
   void AddSettings() {
     CLI::App& group = AddGroup("settings", "Show or change how a store is backed up");
-    AddCommand(group, "show", "Print the settings", std::make_shared<SettingsShowArguments>());
+    auto show = std::make_shared<SettingsShowArguments>();
+    CLI::App* command = AddCommand(group, "show", "Print the settings", show);
+    AddSettingsSource(command, show->from,
+                      "Those that the latest backup there was taken with; needs no service");
 
     auto set = std::make_shared<SettingsSetArguments>();
-    CLI::App* const command =
-        AddCommand(group, "set", "Change what is given, and leave the rest", set);
+    command = AddCommand(group, "set", "Change what is given, and leave the rest", set);
+    AddSettingsSource(command, set->from,
+                      "Begin with those that the latest backup there was taken with, as on a new "
+                      "machine; the other options change them");
     command
         ->add_option_function<std::string>(
             "--automatic", [set](const std::string& text) { set->automatic = text == "on"; },

@@ -114,8 +114,17 @@ struct RestoreArguments {
   bool as_new_store = false;
 };
 
-struct SettingsShowArguments {};
+// The backup whose settings are meant; nothing: those that the agent has.
+struct SettingsSourceArguments {
+  std::string source;
+  std::string backup_id;
+  std::string store_id;
+};
+struct SettingsShowArguments {
+  SettingsSourceArguments from;
+};
 struct SettingsSetArguments {
+  SettingsSourceArguments from;
   std::optional<bool> automatic;
   std::optional<absl::Duration> interval;
   std::string start_time_of_day;

@@ -193,10 +193,12 @@ std::string FormatSettings(const v1::Settings& settings) {
               ? "all destinations"
               : FormatCount(settings.required_destinations(), "destination"));
   AddLine(&text, "master key",
-          absl::StrCat("fingerprint ", settings.key_fingerprint(),
+          absl::StrCat(settings.key_fingerprint().empty()
+                           ? ""
+                           : absl::StrCat("fingerprint ", settings.key_fingerprint(), ", "),
                        settings.key_confirmed_fingerprint().empty()
-                           ? ", not confirmed as kept elsewhere (holdfast key verify --confirm)"
-                           : ", confirmed as kept elsewhere"));
+                           ? "not confirmed as kept elsewhere (holdfast key verify --confirm)"
+                           : "confirmed as kept elsewhere"));
   AddLine(&text, "revision", absl::StrCat(settings.settings_revision()));
   return text;
 }

@@ -1,12 +1,16 @@
 #include <algorithm>
+#include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "backup-agent/cli/agent_client.h"
 #include "backup-agent/cli/backup_text.h"
 #include "backup-agent/cli/command.h"
 #include "backup-agent/cli/json_text.h"
+#include "backup-agent/cli/repository_reader.h"
+#include "backup-agent/restore/restorer.h"
 #include "common/base/status_macros.h"
 #include "common/messages/proto_time.h"
 #include "common/storage/open_blob_store.h"
@@ -26,11 +30,28 @@ absl::StatusOr<v1::Settings> ReadSettings(AgentClient& agent, const CommandConte
   return agent.GetSettings(request);
 }
 
+// The settings that a backup was taken with.
+absl::StatusOr<v1::Settings> ReadSettings(const SettingsSourceArguments& from,
+                                          CommandContext& context) {
+  Restorer::Selection selection;
+  HOLDFAST_ASSIGN_OR_RETURN(selection.store_id, ParseStoreId(from.store_id));
+  selection.backup_id = from.backup_id;
+  HOLDFAST_ASSIGN_OR_RETURN(const std::vector<DestinationConfig> destinations,
+                            FindDestinations(from.source, context));
+  HOLDFAST_ASSIGN_OR_RETURN(const MasterKey key, ReadCommandKey(context));
+  HOLDFAST_ASSIGN_OR_RETURN(const OpenedPlace place,
+                            OpenPlace(destinations.front().url, context.cancellation));
+  HOLDFAST_ASSIGN_OR_RETURN(
+      const std::unique_ptr<Restorer> restorer,
+      Restorer::Open(*place.blobs, key, selection, context.clock, context.random));
+  return restorer->Settings();
+}
+
 bool IsEmpty(const SettingsSetArguments& arguments) {
-  return !arguments.automatic.has_value() && !arguments.interval.has_value() &&
-         arguments.start_time_of_day.empty() && arguments.time_zone.empty() &&
-         arguments.add_destinations.empty() && arguments.remove_destinations.empty() &&
-         !arguments.required_destinations.has_value() &&
+  return arguments.from.source.empty() && !arguments.automatic.has_value() &&
+         !arguments.interval.has_value() && arguments.start_time_of_day.empty() &&
+         arguments.time_zone.empty() && arguments.add_destinations.empty() &&
+         arguments.remove_destinations.empty() && !arguments.required_destinations.has_value() &&
          !arguments.key_confirmed_fingerprint.has_value();
 }
 
@@ -72,7 +93,11 @@ absl::Status Apply(const SettingsSetArguments& arguments, v1::Settings* settings
 
 }  // namespace
 
-absl::Status RunCommand(const SettingsShowArguments& /*arguments*/, CommandContext& context) {
+absl::Status RunCommand(const SettingsShowArguments& arguments, CommandContext& context) {
+  if (!arguments.from.source.empty()) {
+    HOLDFAST_ASSIGN_OR_RETURN(const v1::Settings settings, ReadSettings(arguments.from, context));
+    return PrintSettings(settings, context);
+  }
   HOLDFAST_ASSIGN_OR_RETURN(std::string socket, FindAgentSocket(context));
   AgentClient agent(std::move(socket), context.cancellation);
   HOLDFAST_ASSIGN_OR_RETURN(const v1::Settings settings, ReadSettings(agent, context));
@@ -88,6 +113,12 @@ absl::Status RunCommand(const SettingsSetArguments& arguments, CommandContext& c
   AgentClient agent(std::move(socket), context.cancellation);
   v1::UpdateSettingsRequest request;
   HOLDFAST_ASSIGN_OR_RETURN(*request.mutable_settings(), ReadSettings(agent, context));
+  if (!arguments.from.source.empty()) {
+    HOLDFAST_ASSIGN_OR_RETURN(v1::Settings settings, ReadSettings(arguments.from, context));
+    settings.set_store_name(request.settings().store_name());
+    settings.set_settings_revision(request.settings().settings_revision());
+    *request.mutable_settings() = std::move(settings);
+  }
   HOLDFAST_RETURN_IF_ERROR(Apply(arguments, request.mutable_settings()));
   HOLDFAST_ASSIGN_OR_RETURN(const v1::Settings after, agent.UpdateSettings(request));
   return PrintSettings(after, context);

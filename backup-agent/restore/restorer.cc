@@ -292,6 +292,16 @@ absl::StatusOr<std::unique_ptr<Restorer>> Restorer::Open(BlobStore& blobs,
       new Restorer(std::move(store), std::move(manifest), master_key, clock, random));
 }
 
+absl::StatusOr<v1::Settings> Restorer::Settings() const {
+  v1::Settings settings;
+  const std::string& bytes = manifest_.files.agent_settings();
+  if (bytes.empty() || !settings.ParseFromString(bytes)) {
+    return absl::NotFoundError(absl::StrCat("backup ", summary().backup_id(),
+                                            " does not tell how its store was backed up"));
+  }
+  return settings;
+}
+
 absl::StatusOr<RestoreResult> Restorer::RestoreTo(const std::string& path,
                                                   const RestoreOptions& options,
                                                   const Cancellation& cancellation) {

@@ -18,6 +18,7 @@
 #include "common/crypto/master_key.h"
 #include "common/repository/repository.h"
 #include "common/storage/blob_store.h"
+#include "holdfast/v1/backup_agent.pb.h"
 
 namespace holdfast {
 
@@ -98,6 +99,9 @@ class Restorer {
 
   // What the backup says about itself.
   const repository::v1::BackupSummary& summary() const { return manifest_.summary; }
+
+  // How the store was backed up then. NOT_FOUND where the backup does not tell.
+  absl::StatusOr<v1::Settings> Settings() const;
 
   // Restores into `path`, which is made if it is not there, and is refused unless it is empty.
   absl::StatusOr<RestoreResult> RestoreTo(const std::string& path, const RestoreOptions& options,

@@ -713,6 +713,8 @@ Manifest BackupRun::MakeManifest() const {
   summary.set_store_version(store_version_);
   summary.set_agent_version(std::string(Version()));
 
+  manifest.files.set_agent_settings(input_.settings.SerializeAsString());
+
   // Where each file lies: the index of the object, and the offset in it.
   absl::flat_hash_map<const v1::CheckpointFile*, std::pair<int, uint64_t>> places;
   for (const Item& item : items_) {

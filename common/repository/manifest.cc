@@ -172,6 +172,9 @@ absl::Status CheckFiles(const BackupSummary& summary, const FileList& list) {
       size_bytes != summary.size_bytes()) {
     return RuleError("its summary and its list of files do not go together");
   }
+  if (list.agent_settings().size() > kAgentSettingsSizeMaxBytes) {
+    return RuleError("its settings are larger than they can be");
+  }
   return CheckThatExtentsDoNotOverlap(list);
 }
 

@@ -15,6 +15,7 @@ namespace holdfast {
 // Bounds of the format (FORMAT.md, "Manifests").
 inline constexpr uint64_t kSealedManifestSizeMaxBytes = uint64_t{64} << 20;
 inline constexpr uint64_t kFileListSizeMaxBytes = uint64_t{256} << 20;
+inline constexpr uint64_t kAgentSettingsSizeMaxBytes = uint64_t{1} << 20;
 
 // The description of one backup.
 struct Manifest {

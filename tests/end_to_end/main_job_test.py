@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import subprocess
 import threading
 import unittest
@@ -138,6 +139,37 @@ class MainJobTest(unittest.TestCase):
                 restored = target / "instance" / str(settings)[1:]
                 self.assertEqual(restored.read_bytes(), b"listen = 443\n")
                 self.assertEqual(restored.stat().st_mode & 0o077, 0)
+
+    def test_a_new_machine_goes_on_where_the_lost_one_stopped(self):
+        with harness.Instance() as instance:
+            instance.start()
+            instance.holdfast("doc", "put", "a", "b", stdin=b"1")
+            instance.holdfast("settings", "set", "--interval", "6h", "--zone", "Europe/Berlin")
+            instance.backup_now()
+            exported = instance.export()
+            key = instance.root / "key-from-the-safe"
+            shutil.copy(instance.key_file, key)
+            instance.agent.kill()
+            instance.store.kill()
+            shutil.rmtree(instance.home)
+
+            instance.home.mkdir(mode=0o700)
+            instance.restore(instance.data_directory, key=key)
+            shutil.copy(key, instance.key_file)
+            shutil.copy(instance.data_directory / "instance" / str(instance.config)[1:],
+                        instance.config)
+            instance.start()
+            self.assertEqual(instance.export(), exported)
+            instance.holdfast("settings", "set", "--from", instance.destination)
+            settings = instance.holdfast("settings", "show", "--json").json
+            self.assertEqual(settings["schedule"]["interval"], "21600s")
+            self.assertEqual(settings["schedule"]["time_zone"], "Europe/Berlin")
+            instance.backup_now()
+            backup = instance.holdfast("backup", "show", "--json").json
+            self.assertEqual(backup["ordinal"], "2", "the chain of backups goes on")
+            self.assertEqual(
+                instance.holdfast("settings", "show", "--from", instance.destination,
+                                  "--json").json["schedule"], settings["schedule"])
 
     def test_the_largest_document_works_everywhere(self):
         content = os.urandom(1024 * 1024)

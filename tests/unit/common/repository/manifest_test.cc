@@ -213,6 +213,8 @@ TEST_F(ManifestTest, EveryRuleOfTheFormatIsChecked) {
          m.summary.set_previous_manifest_hash("short");
        }},
       {"do not go together", [](Manifest& m) { m.summary.set_file_count(1); }},
+      {"its settings",
+       [](Manifest& m) { m.files.set_agent_settings(std::string((1 << 20) + 1, 's')); }},
       {"do not go together", [](Manifest& m) { m.summary.set_size_bytes(1); }},
       // Objects.
       {"name", [](Manifest& m) { m.files.mutable_objects(0)->set_name("../../../etc/passwd"); }},
