@@ -131,7 +131,7 @@ class GuardFileSystem : public rocksdb::FileSystemWrapper {
   IOStatus GetChildrenFileAttributes(const std::string& folder, const IOOptions& options,
                                      std::vector<rocksdb::Env::FileAttributes>* result,
                                      IODebugContext* context) override {
-    const IOStatus status = target()->GetChildrenFileAttributes(folder, options, result, context);
+    IOStatus status = target()->GetChildrenFileAttributes(folder, options, result, context);
     if (!status.ok()) return status;
     for (rocksdb::Env::FileAttributes& file : *result) {
       file.size_bytes = std::max<uint64_t>(file.size_bytes, kAtRestPrefixSizeBytes);
@@ -223,7 +223,7 @@ rocksdb::Status AtRestCipherStream::DecryptBlock(uint64_t, char*, char*) {
 }
 
 std::shared_ptr<rocksdb::FileSystem> NewAtRestFileSystem(
-    std::shared_ptr<rocksdb::FileSystem> base, std::shared_ptr<const AtRestKeyring> keyring,
+    const std::shared_ptr<rocksdb::FileSystem>& base, std::shared_ptr<const AtRestKeyring> keyring,
     RandomSource& random) {
   return rocksdb::NewEncryptedFS(std::make_shared<GuardFileSystem>(base),
                                  std::make_shared<AtRestProvider>(std::move(keyring), random));

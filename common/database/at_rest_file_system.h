@@ -26,7 +26,7 @@ namespace holdfast {
 //
 // Thread-safe. Shares ownership of its arguments; `random` must outlive it.
 std::shared_ptr<rocksdb::FileSystem> NewAtRestFileSystem(
-    std::shared_ptr<rocksdb::FileSystem> base, std::shared_ptr<const AtRestKeyring> keyring,
+    const std::shared_ptr<rocksdb::FileSystem>& base, std::shared_ptr<const AtRestKeyring> keyring,
     RandomSource& random = SystemRandom());
 
 // An Env of NewAtRestFileSystem over the machine's files.
