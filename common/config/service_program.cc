@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "common/base/exit_code.h"
+#include "common/base/status_macros.h"
 #include "common/base/version.h"
 #include "common/config/config.h"
 
@@ -43,7 +44,7 @@ absl::StatusOr<Arguments> ParseArguments(absl::string_view program_name,
 }
 
 absl::Status Run(const ServiceProgram& program, const std::vector<absl::string_view>& words) {
-  if (const absl::Status hardened = HardenProcess(); !hardened.ok()) return hardened;
+  HOLDFAST_RETURN_IF_ERROR(HardenProcess());
   TerminationSignals signals;
   const absl::StatusOr<Arguments> arguments = ParseArguments(program.name, words);
   if (!arguments.ok()) return arguments.status();

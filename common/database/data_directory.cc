@@ -182,14 +182,14 @@ void RemoveUnfinishedMark(const std::string& path) {
   if (!status.ok()) LogWarning("removing a file failed", {{"path", path}, {"error", status}});
 }
 
-std::unique_ptr<rocksdb::Env> MakeEnv(std::map<KeyId, Key> keys, const KeyId& current) {
-  return NewAtRestEnv(std::make_shared<const AtRestKeyring>(std::move(keys), current));
+std::unique_ptr<rocksdb::Env> MakeEnv(const std::map<KeyId, Key>& keys, const KeyId& current) {
+  return NewAtRestEnv(std::make_shared<const AtRestKeyring>(keys, current));
 }
 
 std::unique_ptr<rocksdb::Env> MakeEnv(const DataKey& data_key) {
   std::map<KeyId, Key> keys;
   keys.emplace(data_key.id, data_key.key.Clone());
-  return MakeEnv(std::move(keys), data_key.id);
+  return MakeEnv(keys, data_key.id);
 }
 
 store::v1::DataDirectoryState MakeState(const Id128& store_id, absl::Time now,
@@ -285,7 +285,7 @@ absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::Open(const std::st
         " are missing: without it the database cannot be read; restore the "
         "newest backup"));
   }
-  directory->env_ = MakeEnv(*std::move(keys), current);
+  directory->env_ = MakeEnv(*keys, current);
 
   HOLDFAST_ASSIGN_OR_RETURN(const bool has_database, FileExists(directory->database_path()));
   if (!has_database) {

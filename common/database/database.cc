@@ -83,7 +83,7 @@ absl::Status OpenedDatabase::Close() {
   for (rocksdb::ColumnFamilyHandle* family : {metadata_, documents_}) {
     if (family != nullptr) db_->DestroyColumnFamilyHandle(family).PermitUncheckedError();
   }
-  const absl::Status closed = StatusFromRocksDb(db_->Close(), "close the database");
+  absl::Status closed = StatusFromRocksDb(db_->Close(), "close the database");
   db_.reset();
   return closed;
 }

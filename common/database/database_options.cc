@@ -39,6 +39,7 @@ class RocksDbLogger : public rocksdb::Logger {
     const LogLevel our_level =
         level == rocksdb::InfoLogLevel::WARN_LEVEL ? LogLevel::kWarning : LogLevel::kError;
     char line[kRocksDbLogLineSizeMaxBytes];
+    // RocksDB's format, NOLINTNEXTLINE(clang-diagnostic-format-nonliteral)
     if (std::vsnprintf(line, sizeof(line), format, arguments) < 0) return;
     // Every checkpoint counts disabled deletions up and down again; RocksDB warns each time.
     if (absl::StrContains(line, "File Deletions ")) return;

@@ -42,9 +42,9 @@ constexpr absl::string_view kLogSuffix = ".log";
 
 // Of type and payload, which lie together.
 uint32_t MaskedCrc(absl::string_view bytes) {
-  static const auto* const factory = new std::shared_ptr<rocksdb::FileChecksumGenFactory>(
+  static const auto* const kFactory = new std::shared_ptr<rocksdb::FileChecksumGenFactory>(
       rocksdb::GetFileChecksumGenCrc32cFactory());
-  const auto generator = (*factory)->CreateFileChecksumGenerator({});
+  const auto generator = (*kFactory)->CreateFileChecksumGenerator({});
   generator->Update(bytes.data(), bytes.size());
   generator->Finalize();
   const std::string big_endian = generator->GetChecksum();
