@@ -135,7 +135,7 @@ absl::StatusOr<HeldObjects> FindHeldObjects(OpenDestination& open,
   for (const ListedBackup& backup : listing.backups) {
     held.backup_ids.insert(backup.summary.backup_id());
   }
-  held.backup_ids.insert(listing.deleted_backup_ids.begin(), listing.deleted_backup_ids.end());
+  for (const auto& [backup_id, time] : listing.deleted) held.backup_ids.insert(backup_id);
   for (const auto& [backup_id, status] : listing.damaged) {
     held.backup_ids.insert(backup_id);
     held.warnings.push_back(

@@ -287,8 +287,6 @@ class StoreCheck {
 
   absl::Status CheckManifests() {
     HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, store_.ListBackups());
-    const absl::flat_hash_set<absl::string_view> deleted(listing.deleted_backup_ids.begin(),
-                                                         listing.deleted_backup_ids.end());
     struct Link {
       Hash256 sealed_hash;
       uint64_t ordinal = 0;
@@ -299,7 +297,7 @@ class StoreCheck {
     for (uint32_t index = 0; index < backup_ids_.size(); ++index) {
       HOLDFAST_RETURN_IF_ERROR(cancellation_.status());
       const std::string& backup_id = backup_ids_[index];
-      const bool is_deleted = deleted.contains(backup_id);
+      const bool is_deleted = listing.deleted.contains(backup_id);
       const absl::StatusOr<StoreRepository::LoadedManifest> loaded = store_.LoadManifest(backup_id);
       if (absl::IsNotFound(loaded.status())) continue;  // pruned since it was listed
       if (!is_deleted) ++report_.backups_checked;

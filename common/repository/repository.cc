@@ -219,10 +219,44 @@ class ObjectSource : public ByteSource {
   absl::Status failure_;
 };
 
+// What somebody else removed meanwhile is removed.
+absl::Status IgnoreNotFound(const absl::Status& removed) {
+  return absl::IsNotFound(removed) ? absl::OkStatus() : removed;
+}
+
 // The marks of a backup that decide something: the newest by name.
 struct DecidingMarks {
   std::string deletion;  // of `deleted` and `undeleted`; empty where there is none
   std::string pin;       // of `pinned` and `unpinned`
+  std::string health;    // of `damaged`, `checked` and `drilled`
+  std::string drill;     // of `damaged` and `drilled`
+
+  // `name` has the form of a mark's.
+  void Add(absl::string_view name, Mark::Kind kind) {
+    const auto take_newer = [name](std::string& newest) {
+      if (name > newest) newest = std::string(name);
+    };
+    switch (kind) {
+      case Mark::KIND_DELETED:
+      case Mark::KIND_UNDELETED:
+        take_newer(deletion);
+        break;
+      case Mark::KIND_PINNED:
+      case Mark::KIND_UNPINNED:
+        take_newer(pin);
+        break;
+      case Mark::KIND_DAMAGED:
+      case Mark::KIND_DRILLED:
+        take_newer(drill);
+        take_newer(health);
+        break;
+      case Mark::KIND_CHECKED:
+        take_newer(health);
+        break;
+      default:
+        break;
+    }
+  }
 };
 
 }  // namespace
@@ -511,16 +545,13 @@ absl::Status StoreRepository::CheckThatOnlyTheFileFailed(const absl::Status& fai
 absl::StatusOr<BackupListing> StoreRepository::ListBackups() {
   // Marks first: prune removes a manifest before its marks, so that no deleted backup seems listed.
   std::map<std::string, DecidingMarks, std::less<>> marks;
+  std::map<std::string, std::vector<std::string>> mark_names;
   HOLDFAST_RETURN_IF_ERROR(
       ListBelow(*blobs_, MarksPath(store_id_), [&](absl::string_view name, uint64_t /*size*/) {
         const absl::StatusOr<ParsedMarkName> parsed = ParseMarkName(name);
         if (!parsed.ok()) return absl::OkStatus();
-        DecidingMarks& deciding = marks[parsed->backup_id];
-        if (parsed->kind == Mark::KIND_DELETED || parsed->kind == Mark::KIND_UNDELETED) {
-          if (name > deciding.deletion) deciding.deletion = std::string(name);
-        } else if (parsed->kind == Mark::KIND_PINNED || parsed->kind == Mark::KIND_UNPINNED) {
-          if (name > deciding.pin) deciding.pin = std::string(name);
-        }
+        marks[parsed->backup_id].Add(name, parsed->kind);
+        mark_names[parsed->backup_id].emplace_back(name);
         return absl::OkStatus();
       }));
   std::map<std::string, uint64_t> manifests;
@@ -531,6 +562,10 @@ absl::StatusOr<BackupListing> StoreRepository::ListBackups() {
       }));
 
   BackupListing listing;
+  for (const auto& [backup_id, names] : mark_names) {
+    if (manifests.contains(backup_id)) continue;
+    listing.orphaned_marks.insert(listing.orphaned_marks.end(), names.begin(), names.end());
+  }
   const auto is_good_mark = [&](const std::string& name) -> absl::StatusOr<bool> {
     const absl::Status status = CheckMark(name);
     if (status.ok()) return true;
@@ -548,8 +583,9 @@ absl::StatusOr<BackupListing> StoreRepository::ListBackups() {
             Annotate(listing.damaged_marks[path], "whether it is deleted can't be told");
         continue;
       }
-      if (ParseMarkName(deciding.deletion)->kind == Mark::KIND_DELETED) {
-        listing.deleted_backup_ids.push_back(backup_id);
+      const absl::StatusOr<ParsedMarkName> parsed = ParseMarkName(deciding.deletion);
+      if (parsed->kind == Mark::KIND_DELETED) {
+        listing.deleted.emplace(backup_id, parsed->time);
         continue;
       }
     }
@@ -558,6 +594,13 @@ absl::StatusOr<BackupListing> StoreRepository::ListBackups() {
     if (!deciding.pin.empty()) {
       HOLDFAST_ASSIGN_OR_RETURN(const bool is_good, is_good_mark(deciding.pin));
       backup.pinned = !is_good || ParseMarkName(deciding.pin)->kind == Mark::KIND_PINNED;
+    }
+    if (!deciding.health.empty() && ParseMarkName(deciding.health)->kind == Mark::KIND_DAMAGED) {
+      backup.is_damaged = true;
+    }
+    if (!deciding.drill.empty() && ParseMarkName(deciding.drill)->kind == Mark::KIND_DRILLED) {
+      HOLDFAST_ASSIGN_OR_RETURN(const bool is_good, is_good_mark(deciding.drill));
+      if (is_good) backup.drill_time = ParseMarkName(deciding.drill)->time;
     }
     absl::StatusOr<BackupSummary> summary = ReadSummary(backup_id, sealed_size_bytes);
     if (absl::IsNotFound(summary.status())) continue;  // removed since it was listed
@@ -640,6 +683,47 @@ absl::Status StoreRepository::CommitManifest(absl::string_view backup_id,
                   absl::StrCat("commit backup ", backup_id));
 }
 
+absl::StatusOr<std::vector<std::string>> StoreRepository::ListMarks(
+    absl::string_view backup_id) const {
+  std::vector<std::string> names;
+  HOLDFAST_RETURN_IF_ERROR(ListBelow(*blobs_, absl::StrCat(MarksPath(store_id_), "/", backup_id),
+                                     [&](absl::string_view name, uint64_t /*size*/) {
+                                       names.push_back(absl::StrCat(backup_id, "/", name));
+                                       return absl::OkStatus();
+                                     }));
+  return names;
+}
+
+absl::Status StoreRepository::RemoveBackup(absl::string_view backup_id, absl::Time deleted_before) {
+  if (!IsBackupId(backup_id)) {
+    return absl::InvalidArgumentError(absl::StrCat("'", backup_id, "' is not the id of a backup"));
+  }
+  HOLDFAST_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListMarks(backup_id));
+  DecidingMarks deciding;
+  for (const std::string& name : names) {
+    const absl::StatusOr<ParsedMarkName> parsed = ParseMarkName(name);
+    if (parsed.ok()) deciding.Add(name, parsed->kind);
+  }
+  const absl::StatusOr<ParsedMarkName> deletion = ParseMarkName(deciding.deletion);
+  if (!deletion.ok() || deletion->kind != Mark::KIND_DELETED || deletion->time >= deleted_before) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("backup ", backup_id, " is not deleted, or not for long enough"));
+  }
+  HOLDFAST_RETURN_IF_ERROR(CheckMark(deciding.deletion));
+  // In this order: without the marks the backup would seem to be listed.
+  HOLDFAST_RETURN_IF_ERROR(IgnoreNotFound(blobs_->Delete(BackupPath(store_id_, backup_id))));
+  for (const std::string& name : names) HOLDFAST_RETURN_IF_ERROR(RemoveOrphanedMark(name));
+  return absl::OkStatus();
+}
+
+absl::Status StoreRepository::RemoveOrphanedMark(absl::string_view mark_name) {
+  return IgnoreNotFound(blobs_->Delete(absl::StrCat(MarksPath(store_id_), "/", mark_name)));
+}
+
+absl::Status StoreRepository::RemoveObject(absl::string_view object_name) {
+  return IgnoreNotFound(blobs_->Delete(ObjectPath(store_id_, object_name)));
+}
+
 absl::Status StoreRepository::AddMark(const Mark& mark, absl::Time now) {
   const std::string& backup_id = mark.backup_id();
   if (!IsBackupId(backup_id) || !Mark::Kind_IsValid(mark.kind()) ||
@@ -656,12 +740,7 @@ absl::Status StoreRepository::AddMark(const Mark& mark, absl::Time now) {
   }
   HOLDFAST_RETURN_IF_ERROR(found);
 
-  std::vector<std::string> existing;
-  HOLDFAST_RETURN_IF_ERROR(ListBelow(*blobs_, absl::StrCat(MarksPath(store_id_), "/", backup_id),
-                                     [&](absl::string_view name, uint64_t /*size*/) {
-                                       existing.push_back(absl::StrCat(backup_id, "/", name));
-                                       return absl::OkStatus();
-                                     }));
+  HOLDFAST_ASSIGN_OR_RETURN(const std::vector<std::string> existing, ListMarks(backup_id));
   for (const std::string& name : existing) {
     const absl::StatusOr<ParsedMarkName> parsed = ParseMarkName(name);
     if (!parsed.ok() || parsed->time + absl::Milliseconds(1) <= now) continue;

@@ -95,6 +95,12 @@ struct ListedBackup {
   repository::v1::BackupSummary summary;
   uint64_t sealed_manifest_size_bytes = 0;
   bool pinned = false;
+  // By the newest of its damaged, checked and drilled marks. A mark of damage that can't be read
+  // counts; one that proves does not.
+  bool is_damaged = false;
+  // When it was last proven restorable by a drill; InfinitePast where it never was, or was found
+  // damaged since.
+  absl::Time drill_time = absl::InfinitePast();
 };
 
 // What is at a destination for one store.
@@ -108,8 +114,10 @@ struct BackupListing {
   // Marks that would have decided something but can't be read, by path. A backup is taken for
   // pinned where that can't be told.
   std::map<std::string, absl::Status> damaged_marks;
-  // Manifests of deleted backups that are still there.
-  std::vector<std::string> deleted_backup_ids;
+  // Deleted backups whose manifests are still there, by id, with when they were deleted.
+  std::map<std::string, absl::Time> deleted;
+  // Marks of backups whose manifests are gone, as of ParseMarkName: a prune was cut.
+  std::vector<std::string> orphaned_marks;
 
   const ListedBackup* Latest() const { return backups.empty() ? nullptr : &backups.back(); }
   // nullptr where there is none.
@@ -161,6 +169,13 @@ class StoreRepository {
   // has: what is added last counts, whatever the clocks say. NOT_FOUND where there is no such
   // backup.
   absl::Status AddMark(const repository::v1::Mark& mark, absl::Time now);
+
+  // Removes what is left of a deleted backup, for prune alone (FORMAT.md, "Deleting"): the
+  // manifest, then the marks. FAILED_PRECONDITION, and nothing is removed, unless the backup still
+  // is deleted, since before `deleted_before`.
+  absl::Status RemoveBackup(absl::string_view backup_id, absl::Time deleted_before);
+  absl::Status RemoveOrphanedMark(absl::string_view mark_name);
+  absl::Status RemoveObject(absl::string_view object_name);
 
   // Reads one mark; `mark_name` as of ParseMarkName. The errors of sealed files, and DATA_LOSS
   // where it is not for that backup and of that kind.
@@ -215,6 +230,8 @@ class StoreRepository {
   absl::StatusOr<repository::v1::BackupSummary> ReadSummary(absl::string_view backup_id,
                                                             uint64_t sealed_size_bytes);
   absl::Status CheckMark(const std::string& mark_name);
+  // The names of the marks of a backup, as of ParseMarkName.
+  absl::StatusOr<std::vector<std::string>> ListMarks(absl::string_view backup_id) const;
 
   const StoreId store_id_;
   BlobStore* const blobs_;

@@ -29,6 +29,7 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Key;
 using testing::Not;
 using testing::Pair;
 
@@ -571,7 +572,7 @@ TEST_F(StoreRepositoryTest, DeletedAndUndeletedByTheNewestMark) {
   ASSERT_OK(Mark(second, Mark::KIND_DELETED));
   BackupListing listing = List();
   EXPECT_THAT(IdsOf(listing), ElementsAre(first));
-  EXPECT_THAT(listing.deleted_backup_ids, ElementsAre(second));
+  EXPECT_THAT(listing.deleted, ElementsAre(Key(second)));
   EXPECT_EQ(listing.Latest()->summary.backup_id(), first);
   // By the same clock reading, and by one that went back.
   ASSERT_OK(Mark(second, Mark::KIND_UNDELETED));
@@ -616,7 +617,7 @@ TEST_F(StoreRepositoryTest, AMarkThatWasForgedHidesNothingSilently) {
   backups_.blobs.Write(path, "no mark at all");
   BackupListing listing = List();
   EXPECT_THAT(IdsOf(listing), IsEmpty());
-  EXPECT_THAT(listing.deleted_backup_ids, IsEmpty());
+  EXPECT_THAT(listing.deleted, IsEmpty());
   EXPECT_THAT(listing.damaged,
               ElementsAre(Pair(id, StatusIs(absl::StatusCode::kDataLoss, HasSubstr("deleted")))));
   EXPECT_THAT(listing.damaged_marks,

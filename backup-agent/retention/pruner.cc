@@ -1,0 +1,180 @@
+#include "backup-agent/retention/pruner.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+#include "common/repository/layout.h"
+
+namespace holdfast {
+namespace {
+
+using repository::v1::Mark;
+
+// By how much the clocks of two machines may differ.
+constexpr absl::Duration kClockDifferenceMax = absl::Hours(24);
+
+Mark MakeMark(Mark::Kind kind, const std::string& backup_id, absl::string_view note) {
+  Mark mark;
+  mark.set_kind(kind);
+  mark.set_backup_id(backup_id);
+  mark.set_note(std::string(note));
+  return mark;
+}
+
+// Fails unless everything that decides about deleting can be read.
+absl::Status CheckAllIsReadable(const BackupListing& listing) {
+  constexpr absl::string_view kAdvice =
+      "; nothing is deleted until it can be read, or is found out to be lost: see `holdfast check`";
+  for (const auto& [backup_id, status] : listing.damaged) {
+    return absl::DataLossError(absl::StrCat("what backup ", backup_id,
+                                            " needs can't be told: ", status.message(), kAdvice));
+  }
+  for (const auto& [path, status] : listing.damaged_marks) {
+    return absl::DataLossError(
+        absl::StrCat("mark ", path, " can't be read: ", status.message(), kAdvice));
+  }
+  return absl::OkStatus();
+}
+
+std::vector<RetentionCandidate> ToCandidates(const BackupListing& listing,
+                                             const std::vector<std::string>& kept_backup_ids) {
+  std::vector<RetentionCandidate> candidates;
+  for (const ListedBackup& backup : listing.backups) {
+    const std::string& backup_id = backup.summary.backup_id();
+    candidates.push_back(
+        {.backup_id = backup_id,
+         .time = absl::FromUnixMicros(backup.summary.checkpoint_time_us()),
+         .is_pinned = backup.pinned,
+         .is_damaged = backup.is_damaged,
+         .is_proven = backup.drill_time > absl::InfinitePast(),
+         .is_proven_elsewhere = std::find(kept_backup_ids.begin(), kept_backup_ids.end(),
+                                          backup_id) != kept_backup_ids.end()});
+  }
+  return candidates;
+}
+
+// Why what is old by this clock may not be old: everything that is removed for good is, and a clock
+// that jumped would make all of it so.
+std::string WhyClockIsNotTrusted(const BackupListing& listing, absl::Time now) {
+  if (listing.Latest() == nullptr) return "there is no backup";
+  const absl::Time newest =
+      absl::FromUnixMicros(listing.Latest()->summary.commit_at_agent_time_us());
+  if (now - newest > kDeletedKeptFor) {
+    return "the newest backup is more than a week old by this clock, or the clock is wrong";
+  }
+  if (newest - now > kClockDifferenceMax) {
+    return "the newest backup is of the future by this clock, so the clock is wrong";
+  }
+  return "";
+}
+
+}  // namespace
+
+absl::StatusOr<PruneReport> Pruner::Prune(const RetentionPolicy& policy, const Options& options,
+                                          const Cancellation& cancellation) {
+  HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, store_.ListBackups(), "list the backups");
+  HOLDFAST_RETURN_IF_ERROR(CheckAllIsReadable(listing));
+  PruneReport report;
+  report.decisions = policy.Decide(ToCandidates(listing, options.kept_backup_ids));
+  if (options.is_dry_run) return report;
+  HOLDFAST_RETURN_IF_ERROR(DeleteBackups(report, cancellation));
+  HOLDFAST_RETURN_IF_ERROR(RemoveForGood(report, cancellation));
+  return report;
+}
+
+absl::Status Pruner::DeleteBackups(PruneReport& report, const Cancellation& cancellation) {
+  for (const RetentionDecision& decision : report.decisions) {
+    if (decision.is_kept) continue;
+    HOLDFAST_RETURN_IF_ERROR(cancellation.status());
+    const absl::Status marked =
+        store_.AddMark(MakeMark(Mark::KIND_DELETED, decision.backup_id, "retention"), clock_.Now());
+    if (absl::IsNotFound(marked)) continue;  // another prune was first
+    HOLDFAST_RETURN_IF_ERROR(marked, absl::StrCat("delete backup ", decision.backup_id));
+    ++report.backups_deleted;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Pruner::RemoveForGood(PruneReport& report, const Cancellation& cancellation) {
+  const absl::Time now = clock_.Now();
+  const absl::Time removed_before = now - kDeletedKeptFor;
+  HOLDFAST_ASSIGN_OR_RETURN(BackupListing listing, store_.ListBackups(), "list the backups");
+  HOLDFAST_RETURN_IF_ERROR(CheckAllIsReadable(listing));
+  report.removal_refusal = WhyClockIsNotTrusted(listing, now);
+  if (!report.removal_refusal.empty()) return absl::OkStatus();
+
+  for (const auto& [backup_id, delete_time] : listing.deleted) {
+    if (delete_time >= removed_before) continue;
+    HOLDFAST_RETURN_IF_ERROR(cancellation.status());
+    const absl::Status removed = store_.RemoveBackup(backup_id, removed_before);
+    if (absl::IsFailedPrecondition(removed)) continue;  // it was undeleted
+    HOLDFAST_RETURN_IF_ERROR(removed, absl::StrCat("remove backup ", backup_id));
+    ++report.backups_removed;
+  }
+  for (const std::string& mark : listing.orphaned_marks) {
+    const absl::StatusOr<ParsedMarkName> parsed = ParseMarkName(mark);
+    if (!parsed.ok() || parsed->time >= removed_before) continue;
+    HOLDFAST_RETURN_IF_ERROR(store_.RemoveOrphanedMark(mark), "remove a mark");
+  }
+
+  // Only now: a backup that came since must not miss an object, and one that is gone needs none.
+  HOLDFAST_ASSIGN_OR_RETURN(listing, store_.ListBackups(), "list the backups");
+  HOLDFAST_RETURN_IF_ERROR(CheckAllIsReadable(listing));
+  std::vector<std::string> backup_ids;
+  for (const ListedBackup& backup : listing.backups) {
+    backup_ids.push_back(backup.summary.backup_id());
+  }
+  for (const auto& [backup_id, delete_time] : listing.deleted) backup_ids.push_back(backup_id);
+  absl::flat_hash_set<std::string> named;
+  for (const std::string& backup_id : backup_ids) {
+    HOLDFAST_RETURN_IF_ERROR(cancellation.status());
+    const absl::StatusOr<StoreRepository::LoadedManifest> loaded = store_.LoadManifest(backup_id);
+    if (absl::IsNotFound(loaded.status())) continue;  // another prune removed it
+    HOLDFAST_RETURN_IF_ERROR(loaded.status(), absl::StrCat("read what backup ", backup_id,
+                                                           " needs; nothing is removed"));
+    for (const repository::v1::ObjectEntry& object : loaded->manifest.files.objects()) {
+      named.insert(object.name());
+    }
+  }
+  std::vector<std::pair<std::string, uint64_t>> unnamed;
+  HOLDFAST_RETURN_IF_ERROR(store_.ListObjects([&](absl::string_view name, uint64_t size_bytes) {
+    const absl::StatusOr<ParsedObjectName> parsed = ParseObjectName(name);
+    if (parsed.ok() && parsed->time < removed_before && !named.contains(name)) {
+      unnamed.emplace_back(name, size_bytes);
+    }
+    return cancellation.status();
+  }),
+                           "list the objects");
+  for (const auto& [name, size_bytes] : unnamed) {
+    HOLDFAST_RETURN_IF_ERROR(cancellation.status());
+    HOLDFAST_RETURN_IF_ERROR(store_.RemoveObject(name), "remove an object that no backup needs");
+    ++report.objects_removed;
+    report.removed_bytes += size_bytes;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status UndeleteBackup(StoreRepository& store, const std::string& backup_id, absl::Time now) {
+  HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, store.ListBackups(), "list the backups");
+  const auto deleted = listing.deleted.find(backup_id);
+  if (deleted == listing.deleted.end()) {
+    if (listing.Find(backup_id) == nullptr) {
+      return absl::NotFoundError(
+          absl::StrCat("there is no backup ", backup_id, ", also none that was deleted"));
+    }
+    return absl::FailedPreconditionError(absl::StrCat("backup ", backup_id, " is not deleted"));
+  }
+  if (now - deleted->second > kUndeleteWindow) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("backup ", backup_id,
+                     " was deleted more than 6 days ago and may be being removed: restore it while "
+                     "it is there, by its id"));
+  }
+  return store.AddMark(MakeMark(Mark::KIND_UNDELETED, backup_id, ""), now);
+}
+
+}  // namespace holdfast

@@ -1,0 +1,84 @@
+#ifndef HOLDFAST_BACKUP_AGENT_RETENTION_PRUNER_H_
+#define HOLDFAST_BACKUP_AGENT_RETENTION_PRUNER_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "backup-agent/retention/retention_policy.h"
+#include "common/base/cancellation.h"
+#include "common/base/clock.h"
+#include "common/repository/repository.h"
+
+namespace holdfast {
+
+// How long a deleted backup can be taken back for certain, and how long it is at least there. The
+// difference is what clocks may differ by. Part of the repository format; do not change.
+inline constexpr absl::Duration kUndeleteWindow = absl::Hours(24 * 6);
+inline constexpr absl::Duration kDeletedKeptFor = absl::Hours(24 * 7);
+
+// What a prune did.
+struct PruneReport {
+  // What retention says of each backup, oldest first.
+  std::vector<RetentionDecision> decisions;
+
+  // Backups that were deleted: marked, and still there for kDeletedKeptFor.
+  uint64_t backups_deleted = 0;
+
+  // What was removed for good: deleted backups, and objects that no backup needs.
+  uint64_t backups_removed = 0;
+  uint64_t objects_removed = 0;
+  uint64_t removed_bytes = 0;
+
+  // Why nothing was removed for good, where that is not safe now; empty otherwise.
+  std::string removal_refusal;
+};
+
+// Pruner deletes what retention does not keep from the backups of one store at one destination, in
+// two phases: a backup is first marked as deleted, and can be undeleted; a week later it is
+// removed, with the objects that nothing else needs.
+//
+//   Pruner pruner(store, SystemClock());
+//   HOLDFAST_ASSIGN_OR_RETURN(PruneReport report, pruner.Prune(policy, {}, cancellation));
+//
+// It needs no lock: it is safe against a run, a check, another prune, also of another machine, and
+// against being killed or suspended anywhere (FORMAT.md, "Deleting", says why).
+//
+// Not thread-safe. Does not take ownership; the store, opened for this job, and the clock must
+// outlive it.
+//
+// Errors: DATA_LOSS where a manifest or a mark that decides can't be read, which is named: what it
+// needs can't be told, so nothing is deleted. Otherwise those of the BlobStore.
+class Pruner {
+ public:
+  Pruner(StoreRepository& store, Clock& clock) : store_(store), clock_(clock) {}
+
+  struct Options {
+    // Decides, and changes nothing.
+    bool is_dry_run = false;
+    // Backups that are kept whatever the policy says: the newest that was proven, of each other
+    // destination.
+    std::vector<std::string> kept_backup_ids = {};
+  };
+  absl::StatusOr<PruneReport> Prune(const RetentionPolicy& policy, const Options& options,
+                                    const Cancellation& cancellation);
+
+ private:
+  absl::Status DeleteBackups(PruneReport& report, const Cancellation& cancellation);
+  absl::Status RemoveForGood(PruneReport& report, const Cancellation& cancellation);
+
+  StoreRepository& store_;
+  Clock& clock_;
+};
+
+// Takes the deletion of a backup back. NOT_FOUND where it is not there any more;
+// FAILED_PRECONDITION where it is not deleted, or was deleted so long ago that it may be being
+// removed.
+absl::Status UndeleteBackup(StoreRepository& store, const std::string& backup_id, absl::Time now);
+
+}  // namespace holdfast
+
+#endif  // HOLDFAST_BACKUP_AGENT_RETENTION_PRUNER_H_

@@ -1,0 +1,160 @@
+#include "backup-agent/retention/retention_policy.h"
+
+#include <algorithm>
+#include <functional>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/civil_time.h"
+#include "common/messages/proto_time.h"
+
+namespace holdfast {
+namespace {
+
+constexpr uint32_t kCountMax = 100'000;
+constexpr absl::Duration kWithinMax = absl::Hours(24 * 366 * 10);
+
+// Of the time from one backup to the next no more is counted.
+constexpr absl::Duration kGapCountedMax = absl::Hours(24);
+
+// A rule of the calendar: what stands for the period that a time is in, and is shown for it.
+struct Calendar {
+  const char* name;
+  std::string (*period)(const absl::CivilSecond& time);
+};
+
+std::string HourOf(const absl::CivilSecond& time) {
+  return absl::FormatCivilTime(absl::CivilHour(time));
+}
+std::string DayOf(const absl::CivilSecond& time) {
+  return absl::FormatCivilTime(absl::CivilDay(time));
+}
+std::string WeekOf(const absl::CivilSecond& time) {
+  const absl::CivilDay monday = absl::PrevWeekday(absl::CivilDay(time) + 1, absl::Weekday::monday);
+  return absl::StrCat("from ", absl::FormatCivilTime(monday));
+}
+std::string MonthOf(const absl::CivilSecond& time) {
+  return absl::FormatCivilTime(absl::CivilMonth(time));
+}
+std::string YearOf(const absl::CivilSecond& time) {
+  return absl::FormatCivilTime(absl::CivilYear(time));
+}
+
+std::string DescribeWithin(absl::Duration within) {
+  return absl::StrCat("within ", absl::FormatDuration(within), " of the newest");
+}
+
+}  // namespace
+
+v1::Retention DefaultRetention() {
+  v1::Retention retention;
+  *retention.mutable_keep_within() = ToProto(absl::Hours(48));
+  retention.set_keep_daily(30);
+  retention.set_keep_weekly(12);
+  retention.set_keep_monthly(12);
+  retention.set_keep_yearly(3);
+  retention.set_time_zone("UTC");
+  return retention;
+}
+
+absl::StatusOr<RetentionPolicy> RetentionPolicy::Create(const v1::Retention& retention) {
+  for (const auto& [field, count] : {std::pair("keep_last", retention.keep_last()),
+                                     std::pair("keep_hourly", retention.keep_hourly()),
+                                     std::pair("keep_daily", retention.keep_daily()),
+                                     std::pair("keep_weekly", retention.keep_weekly()),
+                                     std::pair("keep_monthly", retention.keep_monthly()),
+                                     std::pair("keep_yearly", retention.keep_yearly())}) {
+    if (count > kCountMax) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("retention.", field, ": is at most ", kCountMax, ", not ", count));
+    }
+  }
+  const absl::Duration within = FromProto(retention.keep_within());
+  if (within < absl::ZeroDuration() || within > kWithinMax) {
+    return absl::InvalidArgumentError("retention.keep_within: is 0 to 10 years");
+  }
+  const std::string& name = retention.time_zone();
+  absl::TimeZone zone = absl::UTCTimeZone();
+  if (!name.empty() && !absl::LoadTimeZone(name, &zone)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("retention.time_zone: there is no zone \"", name,
+                     "\"; use a name of the IANA database, such as Europe/Berlin"));
+  }
+  return RetentionPolicy(retention, zone);
+}
+
+bool RetentionPolicy::HasRules() const {
+  return retention_.keep_last() > 0 || FromProto(retention_.keep_within()) > absl::ZeroDuration() ||
+         retention_.keep_hourly() > 0 || retention_.keep_daily() > 0 ||
+         retention_.keep_weekly() > 0 || retention_.keep_monthly() > 0 ||
+         retention_.keep_yearly() > 0;
+}
+
+std::vector<RetentionDecision> RetentionPolicy::Decide(
+    absl::Span<const RetentionCandidate> backups) const {
+  std::vector<RetentionDecision> decisions(backups.size());
+  for (size_t i = 0; i < backups.size(); ++i) {
+    decisions[i].backup_id = backups[i].backup_id;
+    decisions[i].time = backups[i].time;
+  }
+  // Every rule goes from the newest to the oldest.
+  const auto keep = [&](size_t i, std::string reason) {
+    decisions[i].is_kept = true;
+    decisions[i].reasons.push_back(std::move(reason));
+  };
+  const auto keep_newest = [&](const char* reason, bool (*is_one)(const RetentionCandidate&)) {
+    for (size_t i = backups.size(); i-- > 0;) {
+      if (!is_one(backups[i])) continue;
+      keep(i, reason);
+      return;
+    }
+  };
+
+  for (size_t i = 0; i < backups.size(); ++i) {
+    if (backups[i].is_pinned) keep(i, "pinned");
+    if (backups[i].is_proven_elsewhere) keep(i, "proven at another destination");
+  }
+  keep_newest("the newest", [](const RetentionCandidate& one) { return !one.is_damaged; });
+  keep_newest("the newest that was proven",
+              [](const RetentionCandidate& one) { return one.is_proven && !one.is_damaged; });
+  if (!HasRules()) {
+    for (size_t i = 0; i < backups.size(); ++i) keep(i, "all are kept");
+    return decisions;
+  }
+
+  for (size_t i = backups.size(); i-- > 0;) {
+    if (backups.size() - i > retention_.keep_last()) break;
+    keep(i, "one of the last");
+  }
+  const absl::Duration within = FromProto(retention_.keep_within());
+  absl::Duration age;
+  absl::Time successor = absl::InfiniteFuture();
+  for (size_t i = backups.size(); i-- > 0 && within > absl::ZeroDuration();) {
+    // No backup is newer than the one after it: the clock was wrong when it was taken.
+    const absl::Time time = std::min(backups[i].time, successor);
+    if (i + 1 < backups.size()) age += std::min(successor - time, kGapCountedMax);
+    successor = time;
+    if (age > within) break;
+    keep(i, DescribeWithin(within));
+  }
+
+  const std::pair<Calendar, uint32_t> calendars[] = {
+      {{"hourly", HourOf}, retention_.keep_hourly()},
+      {{"daily", DayOf}, retention_.keep_daily()},
+      {{"weekly", WeekOf}, retention_.keep_weekly()},
+      {{"monthly", MonthOf}, retention_.keep_monthly()},
+      {{"yearly", YearOf}, retention_.keep_yearly()},
+  };
+  for (const auto& [calendar, count] : calendars) {
+    std::set<std::string> periods;
+    for (size_t i = backups.size(); i-- > 0 && periods.size() < count;) {
+      std::string period = calendar.period(absl::ToCivilSecond(backups[i].time, zone_));
+      if (!periods.insert(period).second) continue;
+      keep(i, absl::StrCat(calendar.name, " ", period));
+    }
+  }
+  return decisions;
+}
+
+}  // namespace holdfast

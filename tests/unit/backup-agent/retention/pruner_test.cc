@@ -1,0 +1,259 @@
+#include "backup-agent/retention/pruner.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "backup-agent/transfer/backup_runner.h"
+#include "common/repository/layout.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing/fake_checkpoint_source.h"
+#include "tests/testing/fake_clock.h"
+#include "tests/testing/fault_blob_store.h"
+#include "tests/testing/memory_blob_store.h"
+#include "tests/testing/status_matchers.h"
+
+namespace holdfast {
+namespace {
+
+using repository::v1::Mark;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+class IgnoringObserver : public RunObserver {
+ public:
+  void Update(const std::function<void(v1::Run&)>& change) override {
+    v1::Run run;
+    run.add_destinations();
+    change(run);
+  }
+};
+
+// Real backups of a store in memory, at a destination in memory.
+class PrunerTest : public testing::Test {
+ protected:
+  PrunerTest() : master_key_(MasterKey::Generate()) {
+    v1::Destination& destination = *settings_.add_destinations();
+    destination.set_name("a");
+    destination.set_url("memory:");
+    runner_ = BackupRunner::Create({.source = &source_,
+                                    .master_key = &master_key_,
+                                    .clock = &clock_,
+                                    .random = &SystemRandom(),
+                                    .open_blob_store = [this](absl::string_view) {
+                                      return std::make_unique<FaultBlobStore>(blobs_);
+                                    }});
+    EXPECT_OK(runner_->PrepareDestination(destination));
+    retention_.set_keep_last(1);
+  }
+
+  // Takes a backup in which one table is new, and returns its id.
+  std::string Backup() {
+    ++tables_;
+    source_.SetFile(absl::StrCat("00", 1000 + tables_, ".sst"), absl::StrCat("table ", tables_));
+    IgnoringObserver observer;
+    BackupRunOutcome outcome = runner_->Run(
+        {.store_name = "main", .settings = settings_, .memory = memory_}, observer, {});
+    EXPECT_OK(outcome.status);
+    memory_ = std::move(outcome.memory);
+    return outcome.backup.has_value() ? outcome.backup->backup_id() : "";
+  }
+  // RocksDB compacted all tables away; the next backup has a new one.
+  void Compact() {
+    for (int i = 1; i <= tables_; ++i) source_.RemoveFile(absl::StrCat("00", 1000 + i, ".sst"));
+  }
+
+  std::unique_ptr<StoreRepository> Open(BlobStore& blobs) {
+    const absl::StatusOr<Repository> repository = Repository::Open(blobs);
+    absl::StatusOr<std::unique_ptr<StoreRepository>> store =
+        repository->OpenStore(*StoreId::FromText(source_.state().store_id()), master_key_);
+    EXPECT_OK(store);
+    return *std::move(store);
+  }
+  absl::StatusOr<PruneReport> Prune(const Pruner::Options& options = {}) {
+    const std::unique_ptr<StoreRepository> store = Open(blobs_);
+    return Pruner(*store, clock_).Prune(*RetentionPolicy::Create(retention_), options, {});
+  }
+  std::vector<std::string> Listed() {
+    std::vector<std::string> ids;
+    const std::unique_ptr<StoreRepository> store = Open(blobs_);
+    const absl::StatusOr<BackupListing> listing = store->ListBackups();
+    EXPECT_OK(listing);
+    if (!listing.ok()) return ids;
+    for (const ListedBackup& backup : listing->backups) {
+      ids.push_back(backup.summary.backup_id());
+    }
+    return ids;
+  }
+  int Count(const std::string& folder) {
+    int count = 0;
+    for (const auto& [name, bytes] : blobs_.Contents()) count += absl::StrContains(name, folder);
+    return count;
+  }
+
+  FakeClock clock_;
+  MemoryBlobStore blobs_;
+  FakeCheckpointSource source_;
+  MasterKey master_key_;
+  v1::Settings settings_;
+  agent::v1::StoreMemory memory_;
+  v1::Retention retention_;
+  int tables_ = 0;
+  std::unique_ptr<BackupRunner> runner_;
+};
+
+TEST_F(PrunerTest, DryRunDecidesAndChangesNothing) {
+  Backup();
+  Backup();
+  const auto before = blobs_.Contents();
+  ASSERT_OK_AND_ASSIGN(const PruneReport report, Prune({.is_dry_run = true}));
+  EXPECT_THAT(report.decisions, SizeIs(2));
+  EXPECT_FALSE(report.decisions[0].is_kept);
+  EXPECT_THAT(report.decisions[1].reasons, ElementsAre("the newest", "one of the last"));
+  EXPECT_TRUE(blobs_.Contents() == before);
+}
+
+TEST_F(PrunerTest, FirstDeletesAndAWeekLaterRemoves) {
+  const std::string first = Backup();
+  Compact();
+  const std::string second = Backup();
+  const int objects = Count("/objects/");
+  ASSERT_OK_AND_ASSIGN(PruneReport report, Prune());
+  EXPECT_EQ(report.backups_deleted, 1u);
+  EXPECT_THAT(Listed(), ElementsAre(second));
+  EXPECT_EQ(Count("/objects/"), objects) << "all can still be undeleted";
+  EXPECT_EQ(Count("/backups/"), 2);
+
+  clock_.Advance(kDeletedKeptFor - absl::Hours(1));
+  const std::string third = Backup();
+  ASSERT_OK_AND_ASSIGN(report, Prune());
+  EXPECT_EQ(report.backups_removed, 0u);
+  clock_.Advance(absl::Hours(2));
+  ASSERT_OK_AND_ASSIGN(report, Prune());
+  EXPECT_EQ(report.backups_removed, 1u);
+  EXPECT_EQ(report.objects_removed, 2u) << "its bundle and the table that went";
+  EXPECT_GT(report.removed_bytes, 0u);
+  EXPECT_THAT(Listed(), ElementsAre(third));
+  EXPECT_EQ(Count(first), 0) << "its manifest and marks";
+}
+
+TEST_F(PrunerTest, WhatOtherBackupsNeedStays) {
+  const std::string first = Backup();
+  for (int i = 0; i < 3; ++i) {
+    clock_.Advance(absl::Hours(24 * 8));
+    Backup();
+    ASSERT_OK(Prune());
+  }
+  EXPECT_EQ(Count(first), 0);
+  const std::unique_ptr<StoreRepository> store = Open(blobs_);
+  ASSERT_OK_AND_ASSIGN(const BackupListing listing, store->ListBackups());
+  ASSERT_OK_AND_ASSIGN(const StoreRepository::LoadedManifest loaded,
+                       store->LoadManifest(listing.Latest()->summary.backup_id()));
+  for (const repository::v1::ObjectEntry& object : loaded.manifest.files.objects()) {
+    EXPECT_OK(store->ReadObject(object)) << object.name();
+  }
+}
+
+TEST_F(PrunerTest, UndeletedComesBackWhole) {
+  const std::string first = Backup();
+  const std::string second = Backup();
+  ASSERT_OK(Prune());
+  clock_.Advance(absl::Hours(24 * 5));
+  ASSERT_OK(UndeleteBackup(*Open(blobs_), first, clock_.Now()));
+  EXPECT_THAT(Listed(), ElementsAre(first, second));
+  EXPECT_THAT(UndeleteBackup(*Open(blobs_), first, clock_.Now()),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("is not deleted")));
+  EXPECT_THAT(UndeleteBackup(*Open(blobs_), "20200101T000000.000Z-00000000", clock_.Now()),
+              StatusIs(absl::StatusCode::kNotFound));
+}
+
+TEST_F(PrunerTest, UndeleteIsRefusedWhileAPruneMayBeRemoving) {
+  const std::string first = Backup();
+  Backup();
+  ASSERT_OK(Prune());
+  clock_.Advance(absl::Hours(24 * 6 + 1));
+  EXPECT_THAT(UndeleteBackup(*Open(blobs_), first, clock_.Now()),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("more than 6 days ago")));
+}
+
+TEST_F(PrunerTest, WhatWasUndeletedSinceItWasListedIsNotRemoved) {
+  const std::string first = Backup();
+  Backup();
+  ASSERT_OK(Prune());
+  const std::unique_ptr<StoreRepository> suspended = Open(blobs_);
+  const absl::Time long_ago = clock_.Now() + absl::Hours(1);
+  ASSERT_OK(suspended->ListBackups());
+  ASSERT_OK(UndeleteBackup(*Open(blobs_), first, clock_.Now()));
+  EXPECT_THAT(suspended->RemoveBackup(first, long_ago),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(Listed(), SizeIs(2));
+}
+
+TEST_F(PrunerTest, PinnedStays) {
+  const std::string first = Backup();
+  Mark pin;
+  pin.set_kind(Mark::KIND_PINNED);
+  pin.set_backup_id(first);
+  ASSERT_OK(Open(blobs_)->AddMark(pin, clock_.Now()));
+  Backup();
+  const std::string third = Backup();
+  ASSERT_OK(Prune());
+  EXPECT_THAT(Listed(), ElementsAre(first, third));
+}
+
+TEST_F(PrunerTest, AnUnreadableManifestStopsItAndIsNamed) {
+  const std::string first = Backup();
+  const std::string second = Backup();
+  const std::string path = BackupPath(*StoreId::FromText(source_.state().store_id()), second);
+  blobs_.Write(path, blobs_.Read(path).substr(0, 100));
+  const auto before = blobs_.Contents();
+  EXPECT_THAT(Prune(), StatusIs(absl::StatusCode::kDataLoss, HasSubstr(second)));
+  EXPECT_TRUE(blobs_.Contents() == before);
+}
+
+// The wall clock jumps: everything would seem old enough to be removed for good.
+TEST_F(PrunerTest, NothingIsRemovedByAClockThatJumped) {
+  Backup();
+  Compact();
+  Backup();
+  ASSERT_OK(Prune());
+  clock_.SetWallTime(clock_.Now() + absl::Hours(24 * 3650));
+  ASSERT_OK_AND_ASSIGN(PruneReport report, Prune());
+  EXPECT_THAT(report.removal_refusal, HasSubstr("the clock is wrong"));
+  EXPECT_EQ(report.backups_removed + report.objects_removed, 0u);
+  clock_.SetWallTime(clock_.Now() - absl::Hours(24 * 3660));
+  ASSERT_OK_AND_ASSIGN(report, Prune());
+  EXPECT_THAT(report.removal_refusal, HasSubstr("of the future"));
+}
+
+TEST_F(PrunerTest, GoesOnWhereAnotherWasCut) {
+  Backup();
+  Compact();
+  Backup();
+  ASSERT_OK(Prune());
+  clock_.Advance(kDeletedKeptFor + absl::Hours(1));
+  const std::string newest = Backup();
+  const auto full = blobs_.Contents();
+  for (int calls = 0;; ++calls) {
+    for (const auto& [name, bytes] : full) blobs_.Write(name, bytes);
+    FaultBlobStore faults(blobs_);
+    const std::unique_ptr<StoreRepository> store = Open(faults);
+    faults.StopAfter(calls);
+    const absl::Status cut =
+        Pruner(*store, clock_).Prune(*RetentionPolicy::Create(retention_), {}, {}).status();
+    EXPECT_THAT(Listed(), testing::Contains(newest)) << calls;
+    ASSERT_OK(Prune()) << calls;
+    EXPECT_THAT(Listed(), ElementsAre(newest)) << calls;
+    EXPECT_EQ(Count("/backups/"), 2) << "the newest, and the one that was deleted just now";
+    if (cut.ok()) break;
+    ASSERT_LT(calls, 1000);
+  }
+}
+
+}  // namespace
+}  // namespace holdfast
