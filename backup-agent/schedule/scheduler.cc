@@ -25,7 +25,7 @@ constexpr uint32_t kRetryDoublingsMax = 10;
 
 Scheduler::Scheduler(Clock& clock, RandomSource& random, std::optional<ScheduleTimes> times,
                      const Remembered& remembered)
-    : clock_(clock), random_(random), times_(std::move(times)) {
+    : clock_(clock), random_(random), times_(times) {
   if (!times_.has_value()) return;
   FindDue();
   if (remembered.due.has_value() && *remembered.due <= clock_.Now()) {
@@ -42,7 +42,7 @@ Scheduler::Scheduler(Clock& clock, RandomSource& random, std::optional<ScheduleT
 bool Scheduler::IsOwn(v1::Run::Cause cause) { return cause != v1::Run::CAUSE_TRIGGERED; }
 
 void Scheduler::SetTimes(std::optional<ScheduleTimes> times) {
-  times_ = std::move(times);
+  times_ = times;
   retry_.reset();
   is_caught_up_ = false;
   if (times_.has_value()) FindDue();

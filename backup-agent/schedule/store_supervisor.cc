@@ -247,7 +247,7 @@ StoreSupervisor::StoreSupervisor(const AgentStoreConfig& config, const Dependenc
   remembered.must_retry = consecutive_failures_ > 0 && !runs_.empty() &&
                           IsOwn(runs_.front().cause()) &&
                           runs_.front().state() != v1::Run::STATE_SUCCEEDED;
-  scheduler_.emplace(clock_, *dependencies_.random, std::move(times), remembered);
+  scheduler_.emplace(clock_, *dependencies_.random, times, remembered);
 }
 
 void StoreSupervisor::RecoverCutRun(agent::v1::StoreState& state) {
@@ -357,7 +357,7 @@ absl::Status StoreSupervisor::SaveLocked() {
     if (is_given_up_) return ShuttingDown();
     state = MakeState();
   }
-  const absl::Status saved = dependencies_.states->Save(name_, std::move(state));
+  absl::Status saved = dependencies_.states->Save(name_, std::move(state));
   if (!saved.ok()) {
     LogError("the agent's state could not be saved", {{"store", name_}, {"error", saved}});
   }
@@ -864,8 +864,10 @@ void StoreSupervisor::ListDestinations() {
   }
   MutexLock lock(&mutex_);
   is_listing_ = false;
-  if (settings_.settings_revision() != settings.settings_revision()) {
-    wants_listing_ = true;  // it may be of destinations that are no more
+  const bool is_of_other_store =
+      !memory_.store_id().empty() && memory_.store_id() != memory.store_id();
+  if (settings_.settings_revision() != settings.settings_revision() || is_of_other_store) {
+    wants_listing_ = true;  // it may be of destinations, or of a store, that are no more
   } else if (listing.ok()) {
     catalog_.FinishListing(begin, *listing);
   }
@@ -989,7 +991,7 @@ absl::StatusOr<v1::Settings> StoreSupervisor::ApplySettings(
   }
   catalog_.KeepDestinations(kept);
   settings_ = settings;
-  if (is_new_schedule) scheduler_->SetTimes(std::move(times));
+  if (is_new_schedule) scheduler_->SetTimes(times);
   LogInfo("the settings were changed",
           {{"store", name_}, {"settings_revision", settings_.settings_revision()}});
   if (!added.empty()) StartListing();

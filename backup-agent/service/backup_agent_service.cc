@@ -24,8 +24,9 @@ grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const abs
 template <typename Response>
 grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context,
                                  absl::StatusOr<Response> result, Response* response) {
-  if (result.ok()) *response = *std::move(result);
-  return Answer(context, result.status());
+  if (!result.ok()) return Answer(context, result.status());
+  *response = *std::move(result);
+  return Answer(context, absl::OkStatus());
 }
 
 // A stream of WatchRun: asks for a change, writes it, asks for the next. It belongs to gRPC, and
@@ -110,17 +111,18 @@ class WatchCall : public grpc::ServerWriteReactor<v1::Run> {
 
   static void OnChange(State& state, absl::StatusOr<RunSnapshot> snapshot) {
     WatchCall* call = nullptr;
+    const absl::Status status = snapshot.status();
     {
       MutexLock lock(&state.mutex);
       call = state.call;
       if (call == nullptr) return;
       // gRPC keeps the call as long as a write is under way.
-      state.is_writing = snapshot.ok() && !snapshot->is_last;
+      state.is_writing = status.ok() && !snapshot->is_last;
       if (!state.is_writing) state.call = nullptr;
-      if (snapshot.ok()) call->snapshot_ = *std::move(snapshot);
+      if (status.ok()) call->snapshot_ = *std::move(snapshot);
     }
-    if (!snapshot.ok()) {
-      call->Finish(ToGrpcStatus(snapshot.status()));
+    if (!status.ok()) {
+      call->Finish(ToGrpcStatus(status));
     } else if (call->snapshot_.is_last) {
       call->StartWriteAndFinish(&call->snapshot_.run, grpc::WriteOptions(), grpc::Status::OK);
     } else {

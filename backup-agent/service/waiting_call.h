@@ -81,8 +81,9 @@ class WaitingCall : public grpc::ServerUnaryReactor {
       std::swap(call, state.call);
     }
     if (call == nullptr) return;
-    if (result.ok()) call->response_ = *std::move(result);
-    call->Finish(ToGrpcStatus(result.status()));
+    const absl::Status status = result.status();
+    if (status.ok()) call->response_ = *std::move(result);
+    call->Finish(ToGrpcStatus(status));
   }
 
   StoreSupervisor& supervisor_;

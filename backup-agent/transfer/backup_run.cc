@@ -133,7 +133,7 @@ absl::Status BackupRun::TakeCheckpoint() {
 
   HOLDFAST_ASSIGN_OR_RETURN(checkpoint_,
                             source.CreateCheckpoint(memory_.checkpoint_holder(), run_.token()));
-  const absl::Status checked = CheckCheckpoint(checkpoint_, memory_);
+  absl::Status checked = CheckCheckpoint(checkpoint_, memory_);
   if (!checked.ok()) {
     static_cast<void>(source.Release(checkpoint_.checkpoint_id()));
     return checked;
@@ -582,7 +582,7 @@ void BackupRun::CopyObject(Item& item, const ObjectEntry& entry, Destination& fr
       return;
     }
     if (*chunk == nullptr) break;
-    if (!fan_out.Write(*std::move(chunk)).ok()) return;
+    if (!fan_out.Write(*chunk).ok()) return;
   }
   const ObjectFanOut::Result result = fan_out.Finish();
   Produced(item, entry, result.holders);
@@ -595,7 +595,7 @@ void BackupRun::CopyObject(Item& item, const ObjectEntry& entry, Destination& fr
 
 absl::Status BackupRun::Send(Item& item) {
   uint64_t bytes_sent = 0;
-  const absl::Status status = SendContent(item, bytes_sent);
+  absl::Status status = SendContent(item, bytes_sent);
   observer_.Update([&](v1::Run& run) {
     if (status.ok()) {
       run.set_files_sent(run.files_sent() + item.files.size());
@@ -761,15 +761,14 @@ absl::Status BackupRun::Commit() {
   const auto shared = std::make_shared<const std::string>(std::move(sealed));
   std::vector<std::pair<Destination*, Pending<absl::Status>>> pending;
   for (Destination* destination : ActiveDestinations()) {
-    pending.emplace_back(destination,
-                         destination->Start<absl::Status>(
-                             [open = destination->open, backup_id = manifest_->summary.backup_id(),
-                              shared, has_committed = has_committed_[destination->index()]] {
-                               const absl::Status committed =
-                                   open->store->CommitManifest(backup_id, *shared);
-                               if (committed.ok()) has_committed->store(true);
-                               return committed;
-                             }));
+    pending.emplace_back(
+        destination, destination->Start<absl::Status>(
+                         [open = destination->open, backup_id = manifest_->summary.backup_id(),
+                          shared, has_committed = has_committed_[destination->index()]] {
+                           absl::Status committed = open->store->CommitManifest(backup_id, *shared);
+                           if (committed.ok()) has_committed->store(true);
+                           return committed;
+                         }));
   }
   for (auto& [destination, committed] : pending) {
     if (!destination->Await(committed, "write the manifest", kOperationMax).ok()) continue;

@@ -35,7 +35,7 @@ ObjectFanOut::~ObjectFanOut() {
   if (!is_ended_) Fail(absl::CancelledError("the object was given up"));
 }
 
-absl::Status ObjectFanOut::Write(Chunk chunk) {
+absl::Status ObjectFanOut::Write(const Chunk& chunk) {
   size_bytes_ += chunk->size();
   bool is_taken = false;
   for (Leg& leg : legs_) {

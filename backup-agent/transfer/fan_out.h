@@ -36,7 +36,7 @@ class ObjectFanOut {
 
   // Hands the next bytes to all destinations that are left. UNAVAILABLE once none takes them any
   // more.
-  absl::Status Write(Chunk chunk);
+  absl::Status Write(const Chunk& chunk);
 
   // The object must not appear anywhere. Waits until nobody writes it any more.
   void Fail(const absl::Status& reason);

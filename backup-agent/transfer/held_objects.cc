@@ -12,7 +12,6 @@
 namespace holdfast {
 namespace {
 
-using repository::v1::FileEntry;
 using repository::v1::ObjectEntry;
 
 // How many backups, newest first, are tried for one that can be read whole.

@@ -28,7 +28,6 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::EndsWith;
 using testing::HasSubstr;
-using testing::IsEmpty;
 using testing::Not;
 using testing::SizeIs;
 using testing::StartsWith;
@@ -50,7 +49,7 @@ class MemoryDocuments : public v1::DocumentStore::Service {
   grpc::Status PutDocument(grpc::ServerContext* /*context*/, const v1::PutDocumentRequest* request,
                            v1::PutDocumentResponse* response) override {
     MutexLock lock(&mutex_);
-    const grpc::Status status = Put(*request);
+    grpc::Status status = Put(*request);
     response->set_revision(revision_);
     return status;
   }

@@ -14,7 +14,8 @@ class RunWatchersTest : public ::testing::Test {
     return snapshot;
   }
   void Add(uint64_t ticket, uint64_t version) {
-    watchers_.Add(ticket, version, clock_.MonotonicNow(), [](absl::StatusOr<RunSnapshot>) {});
+    watchers_.Add(ticket, version, clock_.MonotonicNow(),
+                  [](const absl::StatusOr<RunSnapshot>&) {});
   }
   size_t TakeDue(const RunSnapshot& snapshot) {
     return watchers_.TakeDue(snapshot, clock_.MonotonicNow()).size();

@@ -861,7 +861,10 @@ TEST_F(StoreSupervisorTest, AutomaticBackupsCanBeTurnedOff) {
 TEST_F(StoreSupervisorTest, AcceptedStoreIsWhatTheNextRunRemembers) {
   Start();
   TakeBackup(1, 200);
-  store_.EditState([](v1::Checkpoint& state) { state.set_revision(150); });
+  store_.EditState([](v1::Checkpoint& state) {
+    state.set_store_id(std::string(32, 'a'));  // as the runner says
+    state.set_revision(150);
+  });
   Answer<v1::AcceptStoreResponse> answer;
   supervisor_->AcceptStore(answer.Callback());
   ASSERT_OK_AND_ASSIGN(const v1::AcceptStoreResponse accepted, answer.Await());
@@ -874,6 +877,23 @@ TEST_F(StoreSupervisorTest, AcceptedStoreIsWhatTheNextRunRemembers) {
   runner_.Succeed({"local"});
   ASSERT_OK_AND_ASSIGN(const v1::TriggerBackupResponse response, backup.Await());
   EXPECT_FALSE(response.already_there());
+}
+
+TEST_F(StoreSupervisorTest, BackupsOfAnotherStoreAreForgottenWhereThatIsAccepted) {
+  Start();
+  runner_.AwaitListings(1);
+  runner_.BlockListings(true);
+  TakeBackup(1, 200);
+  store_.EditState([](v1::Checkpoint& state) { state.set_revision(150); });
+  Answer<v1::AcceptStoreResponse> answer;
+  supervisor_->AcceptStore(answer.Callback());
+  ASSERT_OK(answer.Await());
+  EXPECT_THAT(supervisor_->GetBackup(""), StatusIs(absl::StatusCode::kNotFound));
+  TriggerAnswer backup = Trigger(Holding(100));
+  runner_.AwaitRun(2);
+  runner_.BlockListings(false);
+  runner_.Succeed({"local"});
+  EXPECT_OK(backup.Await());
 }
 
 TEST_F(StoreSupervisorTest, StoreIsNotAcceptedDuringARunOrUnseen) {

@@ -177,7 +177,7 @@ TEST_F(BackupAgentServiceTest, DeadlineOfTheCallerIsKept) {
 TEST_F(BackupAgentServiceTest, WatchedRunComesToItsEnd) {
   Start({"main"});
   supervisors_[0]->TriggerBackup(v1::TriggerBackupRequest(),
-                                 [](absl::StatusOr<v1::TriggerBackupResponse>) {});
+                                 [](const absl::StatusOr<v1::TriggerBackupResponse>&) {});
   runner_.AwaitRun(1);
 
   grpc::ClientContext context;
@@ -205,7 +205,7 @@ TEST_F(BackupAgentServiceTest, WatchedRunComesToItsEnd) {
 TEST_F(BackupAgentServiceTest, WatcherMayLeaveAtAnyTime) {
   Start({"main"});
   supervisors_[0]->TriggerBackup(v1::TriggerBackupRequest(),
-                                 [](absl::StatusOr<v1::TriggerBackupResponse>) {});
+                                 [](const absl::StatusOr<v1::TriggerBackupResponse>&) {});
   runner_.AwaitRun(1);
   for (int i = 0; i < 20; ++i) {
     grpc::ClientContext context;
@@ -235,7 +235,7 @@ TEST_F(BackupAgentServiceTest, WatchOfNoRunIsNotFound) {
 TEST_F(BackupAgentServiceTest, RunIsCancelled) {
   Start({"main"});
   supervisors_[0]->TriggerBackup(v1::TriggerBackupRequest(),
-                                 [](absl::StatusOr<v1::TriggerBackupResponse>) {});
+                                 [](const absl::StatusOr<v1::TriggerBackupResponse>&) {});
   runner_.AwaitRun(1);
   ASSERT_OK_AND_ASSIGN(const v1::Run run, Call(&Stub::CancelRun, v1::CancelRunRequest()));
   EXPECT_EQ(run.state(), v1::Run::STATE_CANCELLED);

@@ -110,7 +110,7 @@ class ScriptedStore : public v1::Checkpoints::Service {
 };
 
 // Streams `content` from the offset asked for, in pieces of that size.
-auto Serve(std::string content, size_t piece_size_bytes) {
+auto Serve(const std::string& content, size_t piece_size_bytes) {
   return [=](grpc::ServerContext&, const v1::ReadCheckpointFileRequest& request,
              grpc::ServerWriter<v1::ReadCheckpointFileResponse>& writer) {
     for (size_t offset = request.offset(); offset < content.size(); offset += piece_size_bytes) {
