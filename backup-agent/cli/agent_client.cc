@@ -15,6 +15,8 @@ constexpr absl::Duration kTimeout = absl::Minutes(2);
 
 // A run that is cancelled ends once what it is writing is written.
 constexpr absl::Duration kCancelTimeout = absl::Minutes(10);
+// Years of backups are deleted at once where retention was made shorter.
+constexpr absl::Duration kPruneTimeout = absl::Hours(24);
 
 // As long as a run lasts; the caller cancels it.
 constexpr absl::Duration kWatchTimeout = absl::Hours(24 * 7);
@@ -92,6 +94,11 @@ absl::StatusOr<v1::GetBackupStatusResponse> AgentClient::GetBackupStatus(
 absl::StatusOr<v1::AcceptStoreResponse> AgentClient::AcceptStore(
     const v1::AcceptStoreRequest& request) {
   return connection_->Call(&v1::BackupAgent::Stub::AcceptStore, request);
+}
+
+absl::StatusOr<v1::PruneBackupsResponse> AgentClient::PruneBackups(
+    const v1::PruneBackupsRequest& request) {
+  return connection_->Call(&v1::BackupAgent::Stub::PruneBackups, request, kPruneTimeout);
 }
 
 absl::StatusOr<v1::Settings> AgentClient::GetSettings(const v1::GetSettingsRequest& request) {

@@ -41,6 +41,8 @@ class AgentClient {
   absl::StatusOr<v1::GetBackupStatusResponse> GetBackupStatus(
       const v1::GetBackupStatusRequest& request);
   absl::StatusOr<v1::AcceptStoreResponse> AcceptStore(const v1::AcceptStoreRequest& request);
+  // May take hours. Ctrl-C ends the waiting, not the prune.
+  absl::StatusOr<v1::PruneBackupsResponse> PruneBackups(const v1::PruneBackupsRequest& request);
   absl::StatusOr<v1::Settings> GetSettings(const v1::GetSettingsRequest& request);
   absl::StatusOr<v1::Settings> UpdateSettings(const v1::UpdateSettingsRequest& request);
 

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <sstream>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -109,6 +110,16 @@ class HelpFormatter : public CLI::Formatter {
   static constexpr size_t kNameColumns = 32;
 };
 
+// What sets a number of holdfast.v1.Retention: the option, the field, what it means.
+constexpr std::tuple<const char*, const char*, const char*> kKeepOptions[] = {
+    {"--keep-last", "keep_last", "Keep the newest so many backups"},
+    {"--keep-hourly", "keep_hourly", "Keep the last backup of so many hours"},
+    {"--keep-daily", "keep_daily", "Keep the last backup of so many days"},
+    {"--keep-weekly", "keep_weekly", "Keep the last backup of so many weeks"},
+    {"--keep-monthly", "keep_monthly", "Keep the last backup of so many months"},
+    {"--keep-yearly", "keep_yearly", "Keep the last backup of so many years"},
+};
+
 // Builds the grammar. Each subcommand that is parsed puts its arguments into `result`.
 class Grammar {
  public:
@@ -127,6 +138,7 @@ class Grammar {
     AddKey();
     AddDoc();
     AddBackup();
+    AddPrune();
     AddStatus();
     AddCheck();
     AddRestore();
@@ -384,6 +396,16 @@ class Grammar {
                std::make_shared<BackupAcceptArguments>());
   }
 
+  void AddPrune() {
+    auto arguments = std::make_shared<PruneArguments>();
+    CLI::App* const command = AddCommand(
+        app_, "prune",
+        "Delete the backups that the settings' retention does not keep, and say why each is kept. "
+        "The agent does so by itself after every backup",
+        arguments);
+    command->add_flag("--dry-run", arguments->dry_run, "Only say what would be kept and deleted");
+  }
+
   void AddStatus() {
     auto arguments = std::make_shared<StatusArguments>();
     CLI::App* const command = AddCommand(
@@ -466,6 +488,19 @@ class Grammar {
                 "How often: 1m to 24h, or whole days to 31d");
     command->add_option("--start", set->start_time_of_day, "The time of day that it counts from")
         ->type_name("HH:MM");
+    AddDuration(command, "--keep-within", &set->keep_within,
+                "Keep all backups that are at most so much older than the newest");
+    for (const auto& [option, field, what] : kKeepOptions) {
+      command
+          ->add_option_function<uint32_t>(
+              option, [set, field = field](uint32_t count) { set->keep_counts[field] = count; },
+              what)
+          ->type_name("N");
+    }
+    command
+        ->add_option("--keep-zone", set->retention_zone,
+                     "The zone whose hours and days these are: Europe/Berlin")
+        ->type_name("ZONE");
     command->add_option("--zone", set->time_zone, "The zone of that time: Europe/Berlin")
         ->type_name("ZONE");
     command

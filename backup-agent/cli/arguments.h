@@ -2,6 +2,7 @@
 #define HOLDFAST_BACKUP_AGENT_CLI_ARGUMENTS_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <variant>
@@ -96,6 +97,10 @@ struct BackupCancelArguments {
 };
 struct BackupAcceptArguments {};
 
+struct PruneArguments {
+  bool dry_run = false;
+};
+
 struct StatusArguments {
   bool check = false;
 };
@@ -137,6 +142,10 @@ struct SettingsSetArguments {
   std::vector<std::string> remove_destinations;
   std::optional<uint32_t> required_destinations;
   std::optional<std::string> key_confirmed_fingerprint;  // empty takes it back
+  std::optional<absl::Duration> keep_within;
+  // By the name of the field of holdfast.v1.Retention.
+  std::map<std::string, uint32_t> keep_counts;
+  std::string retention_zone;
 };
 
 using CommandArguments =
@@ -144,8 +153,8 @@ using CommandArguments =
                  DocPutArguments, DocGetArguments, DocListArguments, DocDeleteArguments,
                  DocImportArguments, DocExportArguments, BackupNowArguments, BackupListArguments,
                  BackupShowArguments, BackupRunsArguments, BackupCancelArguments,
-                 BackupAcceptArguments, StatusArguments, CheckArguments, RestoreArguments,
-                 SettingsShowArguments, SettingsSetArguments>;
+                 BackupAcceptArguments, PruneArguments, StatusArguments, CheckArguments,
+                 RestoreArguments, SettingsShowArguments, SettingsSetArguments>;
 
 // What a command line comes to.
 struct ParsedArguments {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
@@ -173,6 +175,52 @@ std::string FormatStatus(const v1::GetBackupStatusResponse& response, absl::Time
   return text;
 }
 
+std::string DescribeRetention(const v1::Retention& retention) {
+  std::vector<std::string> rules;
+  const absl::Duration within = FromProto(retention.keep_within());
+  if (within > absl::ZeroDuration()) {
+    rules.push_back(absl::StrCat("all of the last ", DescribeDuration(within)));
+  }
+  for (const auto& [count, name] :
+       {std::pair(retention.keep_last(), "last"), std::pair(retention.keep_hourly(), "hourly"),
+        std::pair(retention.keep_daily(), "daily"), std::pair(retention.keep_weekly(), "weekly"),
+        std::pair(retention.keep_monthly(), "monthly"),
+        std::pair(retention.keep_yearly(), "yearly")}) {
+    if (count > 0) rules.push_back(absl::StrCat(count, " ", name));
+  }
+  if (rules.empty()) return "every backup";
+  return absl::StrCat(absl::StrJoin(rules, ", "), " (", retention.time_zone(), ")");
+}
+
+std::string FormatPrune(const v1::PruneBackupsResponse& pruned, bool is_dry_run) {
+  std::string text;
+  for (const v1::DestinationPrune& destination : pruned.destinations()) {
+    absl::StrAppend(&text, "destination ", destination.destination_name(), "\n");
+    if (!destination.error().empty()) {
+      absl::StrAppend(&text, "  can't be pruned: ", destination.error(), "\n");
+      continue;
+    }
+    for (const v1::RetentionDecision& decision : destination.decisions()) {
+      absl::StrAppend(&text, "  ", decision.kept() ? "keep    " : "delete  ", decision.backup_id(),
+                      "  ",
+                      decision.kept() ? absl::StrJoin(decision.reasons(), ", ")
+                                      : std::string("no rule keeps it"),
+                      "\n");
+    }
+    if (is_dry_run) continue;
+    absl::StrAppend(
+        &text, "  ", FormatCount(destination.backups_deleted(), "backup"),
+        " deleted; removed for good: ", FormatCount(destination.backups_removed(), "backup"), ", ",
+        FormatCount(destination.objects_removed(), "object"), ", ",
+        FormatBytes(destination.removed_bytes()), "\n");
+    if (!destination.removal_refusal().empty()) {
+      absl::StrAppend(&text, "  nothing was removed for good: ", destination.removal_refusal(),
+                      "\n");
+    }
+  }
+  return text;
+}
+
 std::string FormatSettings(const v1::Settings& settings) {
   std::string text;
   AddLine(&text, "store", settings.store_name());
@@ -192,6 +240,7 @@ std::string FormatSettings(const v1::Settings& settings) {
           settings.required_destinations() == 0
               ? "all destinations"
               : FormatCount(settings.required_destinations(), "destination"));
+  AddLine(&text, "keep", DescribeRetention(settings.retention()));
   AddLine(&text, "master key",
           absl::StrCat(settings.key_fingerprint().empty()
                            ? ""

@@ -37,6 +37,12 @@ absl::string_view VerdictName(v1::BackupStatus::Verdict verdict);
 // Some lines a store, the verdict first.
 std::string FormatStatus(const v1::GetBackupStatusResponse& response, absl::Time now);
 
+// "all of the last 2 days, 30 daily (UTC)".
+std::string DescribeRetention(const v1::Retention& retention);
+
+// What a prune did at each destination, or would do, with the reasons backup by backup.
+std::string FormatPrune(const v1::PruneBackupsResponse& pruned, bool is_dry_run);
+
 // A line each.
 std::string FormatSettings(const v1::Settings& settings);
 

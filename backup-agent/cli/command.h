@@ -52,6 +52,8 @@ absl::Status RunCommand(const BackupShowArguments& arguments, CommandContext& co
 absl::Status RunCommand(const BackupRunsArguments& arguments, CommandContext& context);
 absl::Status RunCommand(const BackupCancelArguments& arguments, CommandContext& context);
 absl::Status RunCommand(const BackupAcceptArguments& arguments, CommandContext& context);
+// prune_command.cc
+absl::Status RunCommand(const PruneArguments& arguments, CommandContext& context);
 // status_command.cc
 absl::Status RunCommand(const StatusArguments& arguments, CommandContext& context);
 // check_command.cc

@@ -52,7 +52,8 @@ bool IsEmpty(const SettingsSetArguments& arguments) {
          !arguments.interval.has_value() && arguments.start_time_of_day.empty() &&
          arguments.time_zone.empty() && arguments.add_destinations.empty() &&
          arguments.remove_destinations.empty() && !arguments.required_destinations.has_value() &&
-         !arguments.key_confirmed_fingerprint.has_value();
+         !arguments.key_confirmed_fingerprint.has_value() && !arguments.keep_within.has_value() &&
+         arguments.keep_counts.empty() && arguments.retention_zone.empty();
 }
 
 // Changes what was given. What it comes to is checked by the agent.
@@ -85,6 +86,15 @@ absl::Status Apply(const SettingsSetArguments& arguments, v1::Settings* settings
   if (arguments.required_destinations.has_value()) {
     settings->set_required_destinations(*arguments.required_destinations);
   }
+  v1::Retention& retention = *settings->mutable_retention();
+  if (arguments.keep_within.has_value()) {
+    *retention.mutable_keep_within() = ToProto(*arguments.keep_within);
+  }
+  for (const auto& [field, count] : arguments.keep_counts) {
+    retention.GetReflection()->SetUInt32(&retention,
+                                         retention.GetDescriptor()->FindFieldByName(field), count);
+  }
+  if (!arguments.retention_zone.empty()) retention.set_time_zone(arguments.retention_zone);
   if (arguments.key_confirmed_fingerprint.has_value()) {
     settings->set_key_confirmed_fingerprint(*arguments.key_confirmed_fingerprint);
   }

@@ -72,6 +72,12 @@ std::string WhyClockIsNotTrusted(const BackupListing& listing, absl::Time now) {
   return "";
 }
 
+// Between any two pieces of work.
+absl::Status Step(const Pruner::Options& options, const Cancellation& cancellation) {
+  if (options.on_progress) options.on_progress();
+  return cancellation.status();
+}
+
 }  // namespace
 
 absl::StatusOr<PruneReport> Pruner::Prune(const RetentionPolicy& policy, const Options& options,
@@ -81,15 +87,16 @@ absl::StatusOr<PruneReport> Pruner::Prune(const RetentionPolicy& policy, const O
   PruneReport report;
   report.decisions = policy.Decide(ToCandidates(listing, options.kept_backup_ids));
   if (options.is_dry_run) return report;
-  HOLDFAST_RETURN_IF_ERROR(DeleteBackups(report, cancellation));
-  HOLDFAST_RETURN_IF_ERROR(RemoveForGood(report, cancellation));
+  HOLDFAST_RETURN_IF_ERROR(DeleteBackups(options, report, cancellation));
+  HOLDFAST_RETURN_IF_ERROR(RemoveForGood(options, report, cancellation));
   return report;
 }
 
-absl::Status Pruner::DeleteBackups(PruneReport& report, const Cancellation& cancellation) {
+absl::Status Pruner::DeleteBackups(const Options& options, PruneReport& report,
+                                   const Cancellation& cancellation) {
   for (const RetentionDecision& decision : report.decisions) {
     if (decision.is_kept) continue;
-    HOLDFAST_RETURN_IF_ERROR(cancellation.status());
+    HOLDFAST_RETURN_IF_ERROR(Step(options, cancellation));
     const absl::Status marked =
         store_.AddMark(MakeMark(Mark::KIND_DELETED, decision.backup_id, "retention"), clock_.Now());
     if (absl::IsNotFound(marked)) continue;  // another prune was first
@@ -99,7 +106,8 @@ absl::Status Pruner::DeleteBackups(PruneReport& report, const Cancellation& canc
   return absl::OkStatus();
 }
 
-absl::Status Pruner::RemoveForGood(PruneReport& report, const Cancellation& cancellation) {
+absl::Status Pruner::RemoveForGood(const Options& options, PruneReport& report,
+                                   const Cancellation& cancellation) {
   const absl::Time now = clock_.Now();
   const absl::Time removed_before = now - kDeletedKeptFor;
   HOLDFAST_ASSIGN_OR_RETURN(BackupListing listing, store_.ListBackups(), "list the backups");
@@ -109,7 +117,7 @@ absl::Status Pruner::RemoveForGood(PruneReport& report, const Cancellation& canc
 
   for (const auto& [backup_id, delete_time] : listing.deleted) {
     if (delete_time >= removed_before) continue;
-    HOLDFAST_RETURN_IF_ERROR(cancellation.status());
+    HOLDFAST_RETURN_IF_ERROR(Step(options, cancellation));
     const absl::Status removed = store_.RemoveBackup(backup_id, removed_before);
     if (absl::IsFailedPrecondition(removed)) continue;  // it was undeleted
     HOLDFAST_RETURN_IF_ERROR(removed, absl::StrCat("remove backup ", backup_id));
@@ -131,7 +139,7 @@ absl::Status Pruner::RemoveForGood(PruneReport& report, const Cancellation& canc
   for (const auto& [backup_id, delete_time] : listing.deleted) backup_ids.push_back(backup_id);
   absl::flat_hash_set<std::string> named;
   for (const std::string& backup_id : backup_ids) {
-    HOLDFAST_RETURN_IF_ERROR(cancellation.status());
+    HOLDFAST_RETURN_IF_ERROR(Step(options, cancellation));
     const absl::StatusOr<StoreRepository::LoadedManifest> loaded = store_.LoadManifest(backup_id);
     if (absl::IsNotFound(loaded.status())) continue;  // another prune removed it
     HOLDFAST_RETURN_IF_ERROR(loaded.status(), absl::StrCat("read what backup ", backup_id,
@@ -150,7 +158,7 @@ absl::Status Pruner::RemoveForGood(PruneReport& report, const Cancellation& canc
   }),
                            "list the objects");
   for (const auto& [name, size_bytes] : unnamed) {
-    HOLDFAST_RETURN_IF_ERROR(cancellation.status());
+    HOLDFAST_RETURN_IF_ERROR(Step(options, cancellation));
     HOLDFAST_RETURN_IF_ERROR(store_.RemoveObject(name), "remove an object that no backup needs");
     ++report.objects_removed;
     report.removed_bytes += size_bytes;

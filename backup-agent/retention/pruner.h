@@ -2,6 +2,7 @@
 #define HOLDFAST_BACKUP_AGENT_RETENTION_PRUNER_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -62,13 +63,17 @@ class Pruner {
     // Backups that are kept whatever the policy says: the newest that was proven, of each other
     // destination.
     std::vector<std::string> kept_backup_ids = {};
+    // Called whenever something was done, for who watches for a stall; may be empty.
+    std::function<void()> on_progress = nullptr;
   };
   absl::StatusOr<PruneReport> Prune(const RetentionPolicy& policy, const Options& options,
                                     const Cancellation& cancellation);
 
  private:
-  absl::Status DeleteBackups(PruneReport& report, const Cancellation& cancellation);
-  absl::Status RemoveForGood(PruneReport& report, const Cancellation& cancellation);
+  absl::Status DeleteBackups(const Options& options, PruneReport& report,
+                             const Cancellation& cancellation);
+  absl::Status RemoveForGood(const Options& options, PruneReport& report,
+                             const Cancellation& cancellation);
 
   StoreRepository& store_;
   Clock& clock_;

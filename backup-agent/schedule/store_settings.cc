@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "backup-agent/retention/retention_policy.h"
 #include "backup-agent/schedule/schedule_times.h"
 #include "common/base/status_macros.h"
 #include "common/config/setting_rules.h"
@@ -28,6 +29,7 @@ v1::Settings SeedSettings(const AgentStoreConfig& config) {
     added.set_url(destination.url);
   }
   settings.set_required_destinations(config.required_destinations);
+  *settings.mutable_retention() = DefaultRetention();
   return settings;
 }
 
@@ -62,6 +64,9 @@ absl::StatusOr<v1::Settings> CheckSettings(v1::Settings settings,
     }
     destination.set_url(std::move(url));
   }
+  if (!settings.has_retention()) *settings.mutable_retention() = DefaultRetention();
+  HOLDFAST_RETURN_IF_ERROR(RetentionPolicy::Create(settings.retention()).status());
+  if (settings.retention().time_zone().empty()) settings.mutable_retention()->set_time_zone("UTC");
   if (settings.required_destinations() > static_cast<uint32_t>(count)) {
     return absl::InvalidArgumentError(
         absl::StrCat("required_destinations: ", settings.required_destinations(),

@@ -25,9 +25,9 @@ namespace {
 constexpr absl::Duration kStoreQuestionInterval = absl::Minutes(1);
 constexpr absl::Duration kStoreQuestionRetry = absl::Seconds(5);
 
-// What may block at once: a listing, a change of settings, a question to the store, an acceptance
-// of it, a save.
-constexpr int kBackgroundThreads = 5;
+// What may block at once: a listing, a prune, a change of settings, a question to the store, an
+// acceptance of it, a save.
+constexpr int kBackgroundThreads = 6;
 // Of each of the others there is one at most; saves are waited for by callers.
 constexpr size_t kBackgroundTasksMax = 2 * TriggerQueue::kCallersMax;
 
@@ -133,6 +133,46 @@ const char* Word(v1::Run::Cause cause) {
   }
 }
 
+v1::DestinationPrune DescribePrune(const BackupRunner::PruneResult& result) {
+  v1::DestinationPrune pruned;
+  pruned.set_destination_name(result.destination_name);
+  if (!result.report.ok()) {
+    pruned.set_error(std::string(result.report.status().message()));
+    return pruned;
+  }
+  const PruneReport& report = *result.report;
+  for (auto decision = report.decisions.rbegin(); decision != report.decisions.rend(); ++decision) {
+    v1::RetentionDecision& described = *pruned.add_decisions();
+    described.set_backup_id(decision->backup_id);
+    *described.mutable_checkpoint_time() = ToProto(decision->time);
+    described.set_kept(decision->is_kept);
+    for (const std::string& reason : decision->reasons) described.add_reasons(reason);
+  }
+  pruned.set_backups_deleted(report.backups_deleted);
+  pruned.set_backups_removed(report.backups_removed);
+  pruned.set_objects_removed(report.objects_removed);
+  pruned.set_removed_bytes(report.removed_bytes);
+  pruned.set_removal_refusal(report.removal_refusal);
+  return pruned;
+}
+
+void LogPrune(absl::string_view store_name, const BackupRunner::PruneResult& result) {
+  if (!result.report.ok()) {
+    LogWarning("backups can't be pruned", {{"store", store_name},
+                                           {"destination", result.destination_name},
+                                           {"error", result.report.status()}});
+    return;
+  }
+  const PruneReport& report = *result.report;
+  if (report.backups_deleted + report.backups_removed + report.objects_removed == 0) return;
+  LogInfo("pruned", {{"store", store_name},
+                     {"destination", result.destination_name},
+                     {"backups_deleted", report.backups_deleted},
+                     {"backups_removed", report.backups_removed},
+                     {"objects_removed", report.objects_removed},
+                     {"removed_bytes", report.removed_bytes}});
+}
+
 // What happens to the parts of a run that are still shown as running when it ends.
 void CloseRun(v1::Run& run, v1::Run::State state, absl::string_view error, absl::Time now) {
   run.set_state(state);
@@ -213,6 +253,7 @@ StoreSupervisor::StoreSupervisor(const AgentStoreConfig& config, const Dependenc
 
   settings_ = state.settings();
   settings_.set_store_name(name_);
+  if (!settings_.has_retention()) *settings_.mutable_retention() = DefaultRetention();
   memory_ = state.memory();
   runs_.assign(state.runs().begin(), state.runs().end());
   consecutive_failures_ = state.consecutive_failures();
@@ -449,6 +490,7 @@ std::optional<RunView> StoreSupervisor::CurrentView() const {
 }
 
 void StoreSupervisor::EndRun(BackupRunOutcome outcome) {
+  const bool has_succeeded = outcome.status.ok();
   TriggerQueue::Outcome triggers;
   {
     MutexLock lock(&mutex_);
@@ -471,7 +513,9 @@ void StoreSupervisor::EndRun(BackupRunOutcome outcome) {
   static_cast<void>(Save());
   MutexLock lock(&mutex_);
   Deliver(std::move(triggers));
-  if (!is_stopping_) StartListing();
+  if (is_stopping_) return;
+  StartListing();
+  if (has_succeeded) StartPrune();
 }
 
 TriggerQueue::Outcome StoreSupervisor::RecordEnd(const absl::Status& status,
@@ -831,6 +875,80 @@ absl::StatusOr<v1::AcceptStoreResponse> StoreSupervisor::TakeStoreAsItIs() {
   return accepted;
 }
 
+void StoreSupervisor::PruneBackups(const v1::PruneBackupsRequest& request, PruneCallback callback) {
+  MutexLock lock(&mutex_);
+  using Result = absl::StatusOr<v1::PruneBackupsResponse>;
+  absl::Status refusal;
+  if (is_stopping_) {
+    refusal = ShuttingDown();
+  } else if (request.has_retention() && !request.dry_run()) {
+    refusal = absl::InvalidArgumentError(
+        "retention goes with dry_run only: backups are deleted by the retention of the settings");
+  } else if (is_pruning_) {
+    refusal = absl::AbortedError("backups are being pruned already; try again later");
+  }
+  absl::StatusOr<RetentionPolicy> policy = RetentionPolicy::Create(
+      request.has_retention() ? request.retention() : settings_.retention());
+  if (refusal.ok()) refusal = policy.status();
+  if (!refusal.ok()) {
+    PostResult(std::move(callback), Result(refusal));
+    return;
+  }
+  is_pruning_ = true;
+  Schedule([this, policy = *std::move(policy), is_dry_run = request.dry_run(),
+            callback = std::move(callback)]() mutable {
+    Result response = Prune(policy, is_dry_run);
+    MutexLock task_lock(&mutex_);
+    is_pruning_ = false;
+    PostResult(std::move(callback), std::move(response));
+  });
+}
+
+void StoreSupervisor::StartPrune() {
+  if (is_pruning_ || is_stopping_) return;
+  absl::StatusOr<RetentionPolicy> policy = RetentionPolicy::Create(settings_.retention());
+  if (!policy.ok()) {
+    // It was good when it was set.
+    LogError("the retention can't be used, no backup is deleted",
+             {{"store", name_}, {"error", policy.status()}});
+    return;
+  }
+  is_pruning_ = true;
+  Schedule([this, policy = *std::move(policy)] {
+    static_cast<void>(Prune(policy, /*is_dry_run=*/false));
+    MutexLock lock(&mutex_);
+    is_pruning_ = false;
+  });
+}
+
+v1::PruneBackupsResponse StoreSupervisor::Prune(const RetentionPolicy& policy, bool is_dry_run) {
+  v1::Settings settings;
+  agent::v1::StoreMemory memory;
+  {
+    MutexLock lock(&mutex_);
+    settings = settings_;
+    memory = memory_;
+  }
+  const std::vector<BackupRunner::PruneResult> results =
+      dependencies_.runner->Prune(settings, memory, policy, is_dry_run, stop_.token());
+  v1::PruneBackupsResponse response;
+  for (const BackupRunner::PruneResult& result : results) {
+    *response.add_destinations() = DescribePrune(result);
+    if (is_dry_run) continue;
+    LogPrune(name_, result);
+  }
+  MutexLock lock(&mutex_);
+  if (is_dry_run || is_stopping_) return response;
+  prune_errors_.clear();
+  for (const v1::DestinationPrune& pruned : response.destinations()) {
+    if (!pruned.error().empty()) {
+      prune_errors_[pruned.destination_name()] = CutError(pruned.error());
+    }
+  }
+  StartListing();
+  return response;
+}
+
 void StoreSupervisor::StartListing() {
   wants_listing_ = true;
   if (is_listing_ || is_stopping_) return;
@@ -1057,6 +1175,11 @@ v1::BackupStatus StoreSupervisor::GetStatus() {
         shown.set_last_backup_id(memory.last_backup_id());
         success_time = absl::FromUnixMicros(memory.last_success_time_us());
       }
+    }
+    const auto prune_error = prune_errors_.find(destination.name());
+    if (prune_error != prune_errors_.end()) {
+      shown.set_prune_error(prune_error->second);
+      verdict.prune_errors.push_back({destination.name(), prune_error->second});
     }
     if (success_time.has_value()) {
       *shown.mutable_last_success_time() = ToProto(*success_time);

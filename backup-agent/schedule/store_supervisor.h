@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "backup-agent/retention/retention_policy.h"
 #include "backup-agent/schedule/backup_catalog.h"
 #include "backup-agent/schedule/request_memory.h"
 #include "backup-agent/schedule/run_watchers.h"
@@ -34,6 +35,22 @@
 #include "holdfast/v1/backup_agent.pb.h"
 
 namespace holdfast {
+
+namespace internal {
+
+// The run in progress. Not within the class: clang takes a class as optional only once it is whole.
+struct CurrentRun {
+  v1::Run run;
+  v1::Settings settings;
+  uint64_t version = 1;
+  // See RunView.
+  std::optional<MonotonicTime> checkpoint_request;
+  std::shared_ptr<CancellationSource> cancellation = std::make_shared<CancellationSource>();
+  // By ticket.
+  std::map<uint64_t, absl::AnyInvocable<void(absl::StatusOr<v1::Run>)>> cancel_callers;
+};
+
+}  // namespace internal
 
 // A StoreSupervisor sees to the backups of one store: it starts the runs, by the schedule and by
 // triggers, never two at once; remembers what became of them, across kill -9; and tells how safe
@@ -95,6 +112,9 @@ class StoreSupervisor {
   using AcceptCallback = absl::AnyInvocable<void(absl::StatusOr<v1::AcceptStoreResponse>)>;
   void AcceptStore(AcceptCallback callback);
 
+  using PruneCallback = absl::AnyInvocable<void(absl::StatusOr<v1::PruneBackupsResponse>)>;
+  void PruneBackups(const v1::PruneBackupsRequest& request, PruneCallback callback);
+
   using SettingsCallback = absl::AnyInvocable<void(absl::StatusOr<v1::Settings>)>;
   void UpdateSettings(const v1::Settings& settings, SettingsCallback callback);
 
@@ -122,16 +142,7 @@ class StoreSupervisor {
   // The ended runs that are remembered.
   static constexpr size_t kRunsMax = 1000;
 
-  struct CurrentRun {
-    v1::Run run;
-    v1::Settings settings;
-    uint64_t version = 1;
-    // See RunView.
-    std::optional<MonotonicTime> checkpoint_request;
-    std::shared_ptr<CancellationSource> cancellation = std::make_shared<CancellationSource>();
-    std::map<uint64_t, RunCallback> cancel_callers;  // by ticket
-  };
-
+  using CurrentRun = internal::CurrentRun;
   class Observer;
 
   StoreSupervisor(const AgentStoreConfig& config, const Dependencies& dependencies,
@@ -176,6 +187,10 @@ class StoreSupervisor {
   void StartStoreQuestion() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AskStore() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<v1::AcceptStoreResponse> TakeStoreAsItIs() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Prunes by itself, after a run.
+  void StartPrune() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  v1::PruneBackupsResponse Prune(const RetentionPolicy& policy, bool is_dry_run)
+      ABSL_LOCKS_EXCLUDED(mutex_);
   void StartListing() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ListDestinations() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<v1::Settings> ApplySettings(const v1::Settings& settings,
@@ -235,6 +250,9 @@ class StoreSupervisor {
   bool wants_listing_ ABSL_GUARDED_BY(mutex_) = false;
   bool is_updating_ ABSL_GUARDED_BY(mutex_) = false;
   bool is_accepting_ ABSL_GUARDED_BY(mutex_) = false;
+  bool is_pruning_ ABSL_GUARDED_BY(mutex_) = false;
+  // Why the last prune failed at a destination, by its name.
+  std::map<std::string, std::string> prune_errors_ ABSL_GUARDED_BY(mutex_);
 
   std::deque<absl::AnyInvocable<void()>> callbacks_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_ticket_ ABSL_GUARDED_BY(mutex_) = 1;

@@ -63,6 +63,12 @@ VerdictOutput ReachVerdict(const VerdictInput& input) {
                                " does not hold the newest backup"),
                   behind.error));
   }
+  for (const VerdictInput::Behind& behind : input.prune_errors) {
+    add(v1::BackupStatus::VERDICT_DEGRADED,
+        WithCause(absl::StrCat("old backups at destination ", behind.destination_name,
+                               " are not deleted"),
+                  behind.error));
+  }
   if (!input.store_error.empty()) {
     add(v1::BackupStatus::VERDICT_DEGRADED, absl::StrCat("the store: ", input.store_error));
   }

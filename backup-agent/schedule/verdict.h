@@ -24,13 +24,15 @@ struct VerdictInput {
   uint32_t consecutive_failures = 0;
   std::string last_error;
 
-  // A destination that does not hold the newest backup.
+  // A destination that does not hold the newest backup, or is not as it should be otherwise.
   struct Behind {
     std::string destination_name;
     // Why; empty where it is not known.
     std::string error;
   };
   std::vector<Behind> destinations_behind;
+  // Where old backups can't be deleted.
+  std::vector<Behind> prune_errors;
 
   bool is_key_confirmed = false;
   // What is wrong with the store; empty where all is well.

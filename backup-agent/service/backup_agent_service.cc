@@ -245,6 +245,18 @@ grpc::ServerUnaryReactor* BackupAgentService::AcceptStore(grpc::CallbackServerCo
       });
 }
 
+grpc::ServerUnaryReactor* BackupAgentService::PruneBackups(grpc::CallbackServerContext* context,
+                                                           const v1::PruneBackupsRequest* request,
+                                                           v1::PruneBackupsResponse* response) {
+  const absl::StatusOr<StoreSupervisor*> store = Find(request->store_name());
+  if (!store.ok()) return Answer(context, store.status());
+  return WaitingCall<v1::PruneBackupsResponse>::Start(
+      **store, *response, [&](StoreSupervisor::PruneCallback callback) {
+        (*store)->PruneBackups(*request, std::move(callback));
+        return uint64_t{0};  // what was begun goes on
+      });
+}
+
 grpc::ServerUnaryReactor* BackupAgentService::GetSettings(grpc::CallbackServerContext* context,
                                                           const v1::GetSettingsRequest* request,
                                                           v1::Settings* response) {

@@ -47,6 +47,9 @@ class BackupAgentService : public v1::BackupAgent::CallbackService {
   grpc::ServerUnaryReactor* AcceptStore(grpc::CallbackServerContext* context,
                                         const v1::AcceptStoreRequest* request,
                                         v1::AcceptStoreResponse* response) override;
+  grpc::ServerUnaryReactor* PruneBackups(grpc::CallbackServerContext* context,
+                                         const v1::PruneBackupsRequest* request,
+                                         v1::PruneBackupsResponse* response) override;
   grpc::ServerUnaryReactor* GetSettings(grpc::CallbackServerContext* context,
                                         const v1::GetSettingsRequest* request,
                                         v1::Settings* response) override;

@@ -1,6 +1,8 @@
 #include "backup-agent/transfer/backup_runner.h"
 
 #include <algorithm>
+#include <functional>
+#include <optional>
 #include <tuple>
 #include <utility>
 
@@ -19,6 +21,13 @@ namespace {
 
 using repository::v1::BackupSummary;
 
+// Whether the store has ever had backups there.
+absl::StatusOr<bool> HasBackups(const OpenDestination& open) {
+  if (open.store != nullptr) return true;
+  if (absl::IsNotFound(open.store_status)) return false;
+  return open.store_status;
+}
+
 // What one destination tells of its backups.
 struct ListedAt {
   std::vector<BackupSummary> summaries;  // oldest first by lineage
@@ -26,19 +35,16 @@ struct ListedAt {
   std::string latest_hash;
 };
 
-absl::StatusOr<ListedAt> ListAt(const OpenRequest& request) {
-  HOLDFAST_ASSIGN_OR_RETURN(const std::shared_ptr<OpenDestination> open, OpenRepositoryAt(request));
+absl::StatusOr<ListedAt> ListAt(const OpenDestination& open) {
   ListedAt listed;
-  if (open->store == nullptr) {
-    if (absl::IsNotFound(open->store_status)) return listed;
-    return open->store_status;
-  }
-  HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, open->store->ListBackups());
+  HOLDFAST_ASSIGN_OR_RETURN(const bool has_backups, HasBackups(open));
+  if (!has_backups) return listed;
+  HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, open.store->ListBackups());
   for (const ListedBackup& backup : listing.backups) listed.summaries.push_back(backup.summary);
   if (!listed.summaries.empty()) {
     // A manifest that can't be read whole is still listed, without its hash.
     const absl::StatusOr<StoreRepository::LoadedManifest> loaded =
-        open->store->LoadManifest(listed.summaries.back().backup_id());
+        open.store->LoadManifest(listed.summaries.back().backup_id());
     if (loaded.ok()) {
       listed.latest_hash = std::string(AsText(loaded->sealed_hash));
     }
@@ -46,6 +52,20 @@ absl::StatusOr<ListedAt> ListAt(const OpenRequest& request) {
   return listed;
 }
 
+// The newest backup there that a drill restored; empty where there is none.
+absl::StatusOr<std::string> NewestProvenAt(const OpenDestination& open) {
+  HOLDFAST_ASSIGN_OR_RETURN(const bool has_backups, HasBackups(open));
+  if (!has_backups) return std::string();
+  HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, open.store->ListBackups());
+  for (auto backup = listing.backups.rbegin(); backup != listing.backups.rend(); ++backup) {
+    if (backup->drill_time > absl::InfinitePast() && !backup->is_damaged) {
+      return backup->summary.backup_id();
+    }
+  }
+  return std::string();
+}
+
+// Makes the repository, unless there is one.
 absl::Status PrepareAt(const BlobStoreOpener& open_blob_store, const std::string& url,
                        absl::Time now) {
   absl::StatusOr<std::unique_ptr<BlobStore>> blobs = open_blob_store(url);
@@ -56,7 +76,7 @@ absl::Status PrepareAt(const BlobStoreOpener& open_blob_store, const std::string
         "Holdfast never makes the directory itself"));
   }
   HOLDFAST_RETURN_IF_ERROR(blobs.status());
-  const absl::Status opened = Repository::Open(**blobs).status();
+  absl::Status opened = Repository::Open(**blobs).status();
   if (!absl::IsNotFound(opened)) return opened;
   const absl::Status created = Repository::Create(**blobs, now).status();
   // Another agent may have made it at the same moment.
@@ -82,47 +102,21 @@ class BackupRunnerImpl : public BackupRunner {
     if (memory.store_id().empty()) return listing;  // never reached, so never backed up
     HOLDFAST_ASSIGN_OR_RETURN(const StoreId store_id, StoreId::FromText(memory.store_id()));
 
-    struct Asked {
-      std::unique_ptr<Destination> destination;
-      Pending<absl::StatusOr<ListedAt>> listed;
-    };
-    std::vector<Asked> asked;
-    for (const v1::Destination& config : settings.destinations()) {
-      if (WorkerPool::HasLeftBehind(config.url())) {
-        listing.errors[config.name()] = absl::UnavailableError(
-            "an earlier call into it has still not returned: the share hangs");
-        continue;
-      }
-      auto destination =
-          std::make_unique<Destination>(config, 0, Cancellation(), *dependencies_.clock, nullptr);
-      const auto remembered = memory.destinations().find(config.name());
-      const OpenRequest request = {.open_blob_store = dependencies_.open_blob_store,
-                                   .url = config.url(),
-                                   .pinned_repository_id = remembered == memory.destinations().end()
-                                                               ? ""
-                                                               : remembered->second.repository_id(),
-                                   .store_id = store_id,
-                                   .master_key = master_key_,
-                                   .cancellation = destination->cancellation()};
-      Pending<absl::StatusOr<ListedAt>> listed =
-          destination->Start<absl::StatusOr<ListedAt>>([request] { return ListAt(request); });
-      asked.push_back({std::move(destination), std::move(listed)});
-    }
-
     std::map<std::string, v1::Backup> backups;  // by id
     std::map<std::string, std::string> hashes;  // of manifests, by backup id
-    for (Asked& one : asked) {
-      const absl::StatusOr<ListedAt> listed =
-          one.destination->Await(one.listed, "list the backups", kListingMax);
-      one.destination->Shutdown(dependencies_.clock->MonotonicNow() + kShutdownGrace);
+    const std::vector<Answer<ListedAt>> answers = AtEachDestination<ListedAt>(
+        settings, memory, store_id, "list the backups",
+        [](const std::shared_ptr<OpenDestination>& open, const Cancellation&,
+           const ProgressCounter&) { return ListAt(*open); });
+    for (const auto& [name, listed] : answers) {
       if (!listed.ok()) {
-        listing.errors[one.destination->name()] = listed.status();
+        listing.errors[name] = listed.status();
         continue;
       }
       for (const BackupSummary& summary : listed->summaries) {
         v1::Backup& backup =
             backups.try_emplace(summary.backup_id(), DescribeBackup(summary)).first->second;
-        backup.add_destination_names(one.destination->name());
+        backup.add_destination_names(name);
         if (!summary.previous_backup_id().empty()) {
           hashes.try_emplace(summary.previous_backup_id(), summary.previous_manifest_hash());
         }
@@ -144,6 +138,47 @@ class BackupRunnerImpl : public BackupRunner {
     return listing;
   }
 
+  std::vector<PruneResult> Prune(const v1::Settings& settings, const agent::v1::StoreMemory& memory,
+                                 const RetentionPolicy& policy, bool is_dry_run,
+                                 const Cancellation& cancellation) override {
+    std::vector<PruneResult> results;
+    const absl::StatusOr<StoreId> store_id = StoreId::FromText(memory.store_id());
+    if (!store_id.ok()) {  // never reached, so never backed up
+      for (const v1::Destination& config : settings.destinations()) {
+        results.push_back({config.name(), PruneReport()});
+      }
+      return results;
+    }
+    // The newest backup that was proven anywhere stays everywhere.
+    std::vector<std::string> proven;
+    for (const auto& [name, backup_id] : AtEachDestination<std::string>(
+             settings, memory, *store_id, "list the backups",
+             [](const std::shared_ptr<OpenDestination>&open, const Cancellation&,
+                const ProgressCounter&) { return NewestProvenAt(*open); },
+             cancellation)) {
+      if (backup_id.ok() && !backup_id->empty()) proven.push_back(*backup_id);
+    }
+    std::vector<Answer<PruneReport>> answers = AtEachDestination<PruneReport>(
+        settings, memory, *store_id, "prune",
+        [policy, is_dry_run, proven, clock = dependencies_.clock](
+            const std::shared_ptr<OpenDestination>& open, const Cancellation& gone,
+            const ProgressCounter& progress) -> absl::StatusOr<PruneReport> {
+          HOLDFAST_ASSIGN_OR_RETURN(const bool has_backups, HasBackups(*open));
+          if (!has_backups) return PruneReport();
+          return Pruner(*open->store, *clock)
+              .Prune(policy,
+                     {.is_dry_run = is_dry_run,
+                      .kept_backup_ids = proven,
+                      .on_progress = [progress] { ++*progress; }},
+                     gone);
+        },
+        cancellation);
+    for (Answer<PruneReport>& answer : answers) {
+      results.push_back({std::move(answer.destination_name), std::move(answer.result)});
+    }
+    return results;
+  }
+
   absl::Status PrepareDestination(const v1::Destination& config) override {
     if (WorkerPool::HasLeftBehind(config.url())) {
       return absl::FailedPreconditionError(
@@ -162,6 +197,65 @@ class BackupRunnerImpl : public BackupRunner {
   }
 
  private:
+  template <typename T>
+  struct Answer {
+    std::string destination_name;
+    absl::StatusOr<T> result;
+  };
+
+  // Opens each destination and does `work` there, on threads of the destination's own, at all of
+  // them at once. `work` may outlive this call: it must own all that it uses.
+  template <typename T>
+  std::vector<Answer<T>> AtEachDestination(
+      const v1::Settings& settings, const agent::v1::StoreMemory& memory, const StoreId& store_id,
+      absl::string_view what,
+      const std::function<absl::StatusOr<T>(const std::shared_ptr<OpenDestination>&,
+                                            const Cancellation&, const ProgressCounter&)>& work,
+      const Cancellation& cancellation = {}) {
+    struct Asked {
+      std::unique_ptr<Destination> destination;
+      ProgressCounter progress;
+      std::optional<Pending<absl::StatusOr<T>>> result;  // absent where it was not asked
+    };
+    std::vector<Asked> asked;
+    for (const v1::Destination& config : settings.destinations()) {
+      Asked& one = asked.emplace_back();
+      one.destination =
+          std::make_unique<Destination>(config, 0, cancellation, *dependencies_.clock, nullptr);
+      if (WorkerPool::HasLeftBehind(config.url())) continue;
+      one.progress = MakeProgressCounter();
+      const auto remembered = memory.destinations().find(config.name());
+      const OpenRequest request = {.open_blob_store = dependencies_.open_blob_store,
+                                   .url = config.url(),
+                                   .pinned_repository_id = remembered == memory.destinations().end()
+                                                               ? ""
+                                                               : remembered->second.repository_id(),
+                                   .store_id = store_id,
+                                   .master_key = master_key_,
+                                   .cancellation = one.destination->cancellation()};
+      one.result = one.destination->template Start<absl::StatusOr<T>>(
+          [request, work, progress = one.progress]() -> absl::StatusOr<T> {
+            HOLDFAST_ASSIGN_OR_RETURN(const std::shared_ptr<OpenDestination> open,
+                                      OpenRepositoryAt(request));
+            return work(open, request.cancellation, progress);
+          });
+    }
+    std::vector<Answer<T>> answers;
+    for (Asked& one : asked) {
+      if (!one.result.has_value()) {
+        answers.push_back({one.destination->name(),
+                           absl::UnavailableError("an earlier call into it has still not returned: "
+                                                  "the share hangs")});
+        continue;
+      }
+      answers.push_back(
+          {one.destination->name(),
+           one.destination->Await(std::move(*one.result), what, kListingMax, one.progress)});
+      one.destination->Shutdown(dependencies_.clock->MonotonicNow() + kShutdownGrace);
+    }
+    return answers;
+  }
+
   Dependencies dependencies_;
   const std::shared_ptr<const MasterKey> master_key_;
 };

@@ -11,6 +11,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "backup-agent/retention/pruner.h"
+#include "backup-agent/retention/retention_policy.h"
 #include "backup-agent/source/checkpoint_source.h"
 #include "common/base/cancellation.h"
 #include "common/base/clock.h"
@@ -92,6 +94,16 @@ class BackupRunner {
   };
   virtual absl::StatusOr<Listing> ListBackups(const v1::Settings& settings,
                                               const agent::v1::StoreMemory& memory) = 0;
+
+  // Prunes the destinations of `settings`: one result for each, in their order.
+  struct PruneResult {
+    std::string destination_name;
+    absl::StatusOr<PruneReport> report;
+  };
+  virtual std::vector<PruneResult> Prune(const v1::Settings& settings,
+                                         const agent::v1::StoreMemory& memory,
+                                         const RetentionPolicy& policy, bool is_dry_run,
+                                         const Cancellation& cancellation) = 0;
 
   // Makes a repository at a destination, unless there is one. FAILED_PRECONDITION says why it can't
   // be used. Only for a destination that somebody adds just now: of any other, an empty place is a

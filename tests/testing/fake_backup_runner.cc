@@ -269,6 +269,31 @@ absl::StatusOr<BackupRunner::Listing> FakeBackupRunner::ListBackups(
   return listing;
 }
 
+void FakeBackupRunner::SetPruneResult(const std::string& name, absl::StatusOr<PruneReport> report) {
+  MutexLock lock(&mutex_);
+  prune_results_.insert_or_assign(name, std::move(report));
+}
+
+void FakeBackupRunner::AwaitPrunes(int count) {
+  MutexLock lock(&mutex_);
+  while (prunes_ended_ < count) changed_.Wait(&mutex_);
+}
+
+std::vector<BackupRunner::PruneResult> FakeBackupRunner::Prune(
+    const v1::Settings& settings, const agent::v1::StoreMemory& /*memory*/,
+    const RetentionPolicy& /*policy*/, bool /*is_dry_run*/, const Cancellation& /*cancellation*/) {
+  MutexLock lock(&mutex_);
+  std::vector<PruneResult> results;
+  for (const v1::Destination& destination : settings.destinations()) {
+    const auto result = prune_results_.find(destination.name());
+    results.push_back(
+        {destination.name(), result == prune_results_.end() ? PruneReport() : result->second});
+  }
+  ++prunes_ended_;
+  changed_.SignalAll();
+  return results;
+}
+
 absl::Status FakeBackupRunner::PrepareDestination(const v1::Destination& destination) {
   MutexLock lock(&mutex_);
   prepared_.push_back(destination.name());

@@ -17,6 +17,19 @@
 
 namespace holdfast {
 
+namespace internal {
+
+struct FakeRunInProgress {
+  BackupRunInput input;
+  RunObserver* observer;
+  bool has_asked = false;
+  bool has_checkpoint = false;
+  absl::Time checkpoint_time;
+  std::optional<BackupRunOutcome> outcome;
+};
+
+}  // namespace internal
+
 // A FakeBackupRunner takes backups that are nothing, and goes on only when the test says so.
 //
 //   … something starts a run …
@@ -68,6 +81,11 @@ class FakeBackupRunner : public BackupRunner {
   void BlockListings(bool is_blocked);
   void AwaitBlockedListing();
 
+  // What prunes say from now on; empty reports unless set.
+  void SetPruneResult(const std::string& name, absl::StatusOr<PruneReport> report);
+  // Waits until so many prunes have ended.
+  void AwaitPrunes(int count);
+
   // What PrepareDestination answers for a destination of this name; OK unless set.
   void SetPrepareStatus(const std::string& name, const absl::Status& status);
   // Those that were prepared, in order.
@@ -79,17 +97,13 @@ class FakeBackupRunner : public BackupRunner {
                        const Cancellation& cancellation) override;
   absl::StatusOr<Listing> ListBackups(const v1::Settings& settings,
                                       const agent::v1::StoreMemory& memory) override;
+  std::vector<PruneResult> Prune(const v1::Settings& settings, const agent::v1::StoreMemory& memory,
+                                 const RetentionPolicy& policy, bool is_dry_run,
+                                 const Cancellation& cancellation) override;
   absl::Status PrepareDestination(const v1::Destination& destination) override;
 
  private:
-  struct InProgress {
-    BackupRunInput input;
-    RunObserver* observer;
-    bool has_asked = false;
-    bool has_checkpoint = false;
-    absl::Time checkpoint_time;
-    std::optional<BackupRunOutcome> outcome;
-  };
+  using InProgress = internal::FakeRunInProgress;
 
   // The run in progress; the test is wrong if there is none.
   InProgress& Current() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -111,6 +125,8 @@ class FakeBackupRunner : public BackupRunner {
   bool are_listings_blocked_ ABSL_GUARDED_BY(mutex_) = false;
   bool is_listing_waiting_ ABSL_GUARDED_BY(mutex_) = false;
   std::map<std::string, absl::Status> prepare_statuses_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, absl::StatusOr<PruneReport>> prune_results_ ABSL_GUARDED_BY(mutex_);
+  int prunes_ended_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<std::string> prepared_ ABSL_GUARDED_BY(mutex_);
 };
 

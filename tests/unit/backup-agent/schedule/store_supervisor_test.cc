@@ -912,6 +912,58 @@ TEST_F(StoreSupervisorTest, StoreIsNotAcceptedDuringARunOrUnseen) {
   EXPECT_THAT(unseen.Await(), StatusIs(absl::StatusCode::kUnavailable));
 }
 
+// --- Retention -------------------------------------------------------------------------------
+
+TEST_F(StoreSupervisorTest, PrunesAfterARunThatSucceeded) {
+  Start();
+  TriggerAnswer failing = Trigger(NewBackup());
+  runner_.AwaitRun(1);
+  runner_.Fail(absl::UnavailableError("the store is away"));
+  EXPECT_FALSE(failing.Await().ok());
+  runner_.SetPruneResult("local", absl::DataLossError("a manifest is damaged"));
+  TakeBackup(2);
+  runner_.AwaitPrunes(1);
+  Answer<v1::PruneBackupsResponse> answer;
+  do {  // until the first is done
+    answer = {};
+    supervisor_->PruneBackups({}, answer.Callback());
+  } while (absl::IsAborted(answer.Await().status()));
+  const v1::BackupStatus status = supervisor_->GetStatus();
+  EXPECT_EQ(status.destinations(0).prune_error(), "a manifest is damaged");
+  EXPECT_THAT(status.reason(), HasSubstr("old backups at destination local are not deleted"));
+}
+
+TEST_F(StoreSupervisorTest, RetentionIsTriedBeforeItIsSet) {
+  Start();
+  PruneReport report;
+  report.decisions.resize(2);
+  report.decisions[0].backup_id = "b1";
+  report.decisions[1].backup_id = "b2";
+  report.decisions[1].is_kept = true;
+  runner_.SetPruneResult("local", report);
+  v1::PruneBackupsRequest request;
+  request.mutable_retention()->set_keep_last(1);
+  Answer<v1::PruneBackupsResponse> refused;
+  supervisor_->PruneBackups(request, refused.Callback());
+  EXPECT_THAT(refused.Await(), StatusIs(absl::StatusCode::kInvalidArgument));
+  request.set_dry_run(true);
+  Answer<v1::PruneBackupsResponse> answer;
+  supervisor_->PruneBackups(request, answer.Callback());
+  ASSERT_OK_AND_ASSIGN(const v1::PruneBackupsResponse response, answer.Await());
+  ASSERT_EQ(response.destinations_size(), 1);
+  EXPECT_EQ(response.destinations(0).decisions(0).backup_id(), "b2") << "the newest first";
+  EXPECT_FALSE(response.destinations(0).decisions(1).kept());
+}
+
+TEST_F(StoreSupervisorTest, WrongRetentionIsRefused) {
+  Start();
+  v1::Settings settings = supervisor_->GetSettings();
+  EXPECT_EQ(settings.retention().keep_daily(), 30u);
+  settings.mutable_retention()->set_time_zone("Mars");
+  EXPECT_THAT(Update(settings),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("retention.time_zone")));
+}
+
 TEST_F(StoreSupervisorTest, SettingsThatWereChangedMeanwhileAreNotOverwritten) {
   Start();
   const v1::Settings settings = supervisor_->GetSettings();

@@ -1,0 +1,45 @@
+"""Old backups go by the rule, can be seen coming, and what is kept restores."""
+
+import unittest
+
+import harness
+
+
+class RetentionTest(unittest.TestCase):
+
+    def test_only_what_retention_keeps_stays_listed(self):
+        with harness.Instance() as instance:
+            instance.start()
+            backups = []
+            for number in range(4):
+                instance.holdfast("doc", "put", "c", "a", stdin=str(number).encode())
+                backups.append(instance.backup_now())
+            # All of today by default.
+            dry = instance.holdfast("prune", "--dry-run", "--json").json
+            self.assertEqual([decision["backup_id"] for decision in
+                              dry["destinations"][0]["decisions"] if decision.get("kept")],
+                             backups[::-1])
+            instance.holdfast("settings", "set", "--keep-within", "0", "--keep-daily", "0",
+                              "--keep-weekly", "0", "--keep-monthly", "0", "--keep-yearly", "0",
+                              "--keep-last", "2")
+            self.assertIn(f"delete  {backups[0]}  no rule keeps it",
+                          instance.holdfast("prune", "--dry-run").stdout.decode())
+            self.assertEqual(len(self.listed(instance)), 4, "nothing was deleted yet")
+            instance.holdfast("prune")
+            self.assertEqual(self.listed(instance), backups[:1:-1])
+            instance.holdfast("check", "--read-data")
+            instance.restore(instance.root / "kept", "--backup", backups[2])
+            # A deleted backup can still be restored by its id for a week.
+            instance.restore(instance.root / "deleted", "--backup", backups[0])
+            with instance.serving(instance.root / "deleted") as restored:
+                self.assertEqual(restored.holdfast("doc", "get", "c", "a").stdout, b"0")
+
+    def listed(self, instance):
+        """The ids of the backups at the destination, newest first."""
+        return [backup["backup_id"] for backup in
+                instance.holdfast("backup", "list", "--from", instance.destination,
+                                  "--json").json["backups"]]
+
+
+if __name__ == "__main__":
+    harness.main()
