@@ -18,6 +18,9 @@ namespace holdfast {
 // The largest message that a Holdfast server or client takes: gRPC's default.
 inline constexpr int kRpcMessageReceiveMaxBytes = 4 * 1024 * 1024;
 
+// The calls of a server's own services that have not ended.
+class RunningCalls;
+
 // An RpcServer serves gRPC services on a unix socket that only this user can
 // reach, together with the standard health service (for each service by its
 // name and for all as "") and reflection.
@@ -53,16 +56,18 @@ class RpcServer {
 
   // Tells the health service's watchers NOT_SERVING, takes no more calls, lets
   // running ones end for `drain_time`, cancels those that did not, and waits
-  // until the last reaction has returned. The socket is gone then. May be
-  // called again.
+  // until the last reaction has returned. The socket is gone then. Calls of
+  // health and reflection, which a client may keep open for ever, are not
+  // waited for. May be called again.
   void Shutdown(absl::Duration drain_time);
 
  private:
-  RpcServer(std::unique_ptr<UnixSocketClaim> claim, std::unique_ptr<grpc::Server> server)
-      : claim_(std::move(claim)), server_(std::move(server)) {}
+  RpcServer(std::unique_ptr<UnixSocketClaim> claim, std::unique_ptr<grpc::Server> server,
+            std::shared_ptr<RunningCalls> running_calls);
 
   const std::unique_ptr<UnixSocketClaim> claim_;
   const std::unique_ptr<grpc::Server> server_;
+  const std::shared_ptr<RunningCalls> running_calls_;
 };
 
 }  // namespace holdfast

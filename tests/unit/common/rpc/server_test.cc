@@ -223,6 +223,27 @@ TEST_F(RpcServerTest, ShutdownLetsARunningCallEnd) {
   EXPECT_THAT(FileExists(peer_.socket), IsOkAndHolds(false));
 }
 
+// Clients that balance load by health keep such a call open as long as they live.
+TEST_F(RpcServerTest, ShutdownDoesNotWaitForWhoWatchesTheHealth) {
+  const auto server = StartServer();
+  const auto channel = CreateUnixChannel(peer_);
+  grpc::ClientContext context;
+  const grpc::Slice whole_server("");
+  const std::unique_ptr<grpc::ClientReader<grpc::ByteBuffer>> watch(
+      grpc::internal::ClientReaderFactory<grpc::ByteBuffer>::Create(
+          channel.get(),
+          grpc::internal::RpcMethod("/grpc.health.v1.Health/Watch",
+                                    grpc::internal::RpcMethod::SERVER_STREAMING, channel),
+          &context, grpc::ByteBuffer(&whole_server, 1)));
+  grpc::ByteBuffer state;
+  ASSERT_TRUE(watch->Read(&state));
+  // Without that it would hang here, not for a while but for ever.
+  server->Shutdown(absl::Hours(24 * 365));
+  while (watch->Read(&state)) {
+  }
+  EXPECT_FALSE(watch->Finish().ok());
+}
+
 TEST_F(RpcServerTest, ShutdownCancelsACallThatOutlastsTheDrain) {
   const auto server = StartServer();
   echo_.Hold();
