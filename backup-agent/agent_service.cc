@@ -8,6 +8,8 @@
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "common/base/version.h"
+#include "common/io/files.h"
+#include "common/io/path.h"
 
 namespace holdfast {
 
@@ -17,6 +19,9 @@ absl::StatusOr<std::unique_ptr<AgentService>> AgentService::Start(const AgentCon
                                                                   RandomSource& random) {
   std::unique_ptr<AgentService> agent(new AgentService(master_key, clock));
   HOLDFAST_ASSIGN_OR_RETURN(agent->states_, StateStore::Open(config.state_directory));
+  const std::string scratch_directory = JoinPath(config.state_directory, "scratch");
+  // What a drill left whose agent was killed.
+  HOLDFAST_RETURN_IF_ERROR(RemoveTree(scratch_directory), "empty the scratch folder of drills");
 
   std::vector<StoreSupervisor*> supervisors;
   for (const AgentStoreConfig& store_config : config.stores) {
@@ -27,6 +32,7 @@ absl::StatusOr<std::unique_ptr<AgentService>> AgentService::Start(const AgentCon
     runner.master_key = &agent->master_key_;
     runner.clock = &clock;
     runner.random = &random;
+    runner.scratch_directory = JoinPath(scratch_directory, store_config.name);
     store.runner = BackupRunner::Create(runner);
     HOLDFAST_ASSIGN_OR_RETURN(
         store.supervisor,

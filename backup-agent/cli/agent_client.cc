@@ -101,6 +101,28 @@ absl::StatusOr<v1::PruneBackupsResponse> AgentClient::PruneBackups(
   return connection_->Call(&v1::BackupAgent::Stub::PruneBackups, request, kPruneTimeout);
 }
 
+absl::StatusOr<v1::MarkBackupResponse> AgentClient::MarkBackup(
+    const v1::MarkBackupRequest& request) {
+  return connection_->Call(&v1::BackupAgent::Stub::MarkBackup, request);
+}
+
+absl::StatusOr<v1::Proof> AgentClient::StartProof(const v1::StartProofRequest& request) {
+  return connection_->Call(&v1::BackupAgent::Stub::StartProof, request);
+}
+
+absl::StatusOr<v1::Proof> AgentClient::GetProof(const v1::GetProofRequest& request) {
+  return connection_->Call(&v1::BackupAgent::Stub::GetProof, request);
+}
+
+absl::StatusOr<v1::ListProofsResponse> AgentClient::ListProofs(
+    const v1::ListProofsRequest& request) {
+  return connection_->Call(&v1::BackupAgent::Stub::ListProofs, request);
+}
+
+absl::StatusOr<v1::Proof> AgentClient::CancelProof(const v1::CancelProofRequest& request) {
+  return connection_->Call(&v1::BackupAgent::Stub::CancelProof, request);
+}
+
 absl::StatusOr<v1::Settings> AgentClient::GetSettings(const v1::GetSettingsRequest& request) {
   return connection_->Call(&v1::BackupAgent::Stub::GetSettings, request);
 }

@@ -43,6 +43,11 @@ class AgentClient {
   absl::StatusOr<v1::AcceptStoreResponse> AcceptStore(const v1::AcceptStoreRequest& request);
   // May take hours. Ctrl-C ends the waiting, not the prune.
   absl::StatusOr<v1::PruneBackupsResponse> PruneBackups(const v1::PruneBackupsRequest& request);
+  absl::StatusOr<v1::MarkBackupResponse> MarkBackup(const v1::MarkBackupRequest& request);
+  absl::StatusOr<v1::Proof> StartProof(const v1::StartProofRequest& request);
+  absl::StatusOr<v1::Proof> GetProof(const v1::GetProofRequest& request);
+  absl::StatusOr<v1::ListProofsResponse> ListProofs(const v1::ListProofsRequest& request);
+  absl::StatusOr<v1::Proof> CancelProof(const v1::CancelProofRequest& request);
   absl::StatusOr<v1::Settings> GetSettings(const v1::GetSettingsRequest& request);
   absl::StatusOr<v1::Settings> UpdateSettings(const v1::UpdateSettingsRequest& request);
 

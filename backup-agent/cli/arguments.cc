@@ -139,6 +139,7 @@ class Grammar {
     AddDoc();
     AddBackup();
     AddPrune();
+    AddDrill();
     AddStatus();
     AddCheck();
     AddRestore();
@@ -371,6 +372,9 @@ class Grammar {
     command->add_option("--limit", list->limit, "At most so many")
         ->type_name("N")
         ->check(CLI::PositiveNumber);
+    command->add_flag("--deleted", list->deleted,
+                      "Those that were deleted and are not removed yet; reads the destination "
+                      "directly");
 
     auto show = std::make_shared<BackupShowArguments>();
     command = AddCommand(group, "show", "Show one backup", show);
@@ -394,6 +398,44 @@ class Grammar {
                "Take the store as it is now for the right one, after runs were refused because it "
                "is not what it was",
                std::make_shared<BackupAcceptArguments>());
+
+    AddMark(group, "pin", "pinned", "Keep a backup whatever retention says");
+    AddMark(group, "unpin", "unpinned", "Leave a backup to retention again");
+    AddMark(group, "delete", "deleted",
+            "Delete a backup. It can be taken back for 6 days, and is removed after 7");
+    AddMark(group, "undelete", "undeleted", "Take a backup back that was deleted");
+  }
+
+  void AddMark(CLI::App& group, const std::string& name, const std::string& mark,
+               const std::string& description) {
+    auto arguments = std::make_shared<BackupMarkArguments>();
+    arguments->mark = mark;
+    CLI::App* const command = AddCommand(group, name, description, arguments);
+    command->add_option("id", arguments->backup_id, "The backup")->required();
+  }
+
+  void AddDrill() {
+    auto arguments = std::make_shared<DrillArguments>();
+    CLI::App* command =
+        AddCommand(app_, "drill",
+                   "Prove a backup restorable: restore it for real into a scratch folder of the "
+                   "agent, open it, "
+                   "and compare every document. The agent does so by itself every week",
+                   arguments);
+    command->add_option("id", arguments->backup_id, "The backup; the newest there if left out");
+    command
+        ->add_option("--destination", arguments->destination_name,
+                     "The destination, by its name in the settings; the first if left out")
+        ->type_name("NAME");
+
+    auto proofs = std::make_shared<ProofsArguments>();
+    command = AddCommand(app_, "proofs",
+                         "List the checks and drills that the agent made, newest first, and what "
+                         "came of them",
+                         proofs);
+    command->add_option("--limit", proofs->limit, "At most so many; 20 unless given")
+        ->type_name("N")
+        ->check(CLI::PositiveNumber);
   }
 
   void AddPrune() {
@@ -501,6 +543,14 @@ class Grammar {
         ->add_option("--keep-zone", set->retention_zone,
                      "The zone whose hours and days these are: Europe/Berlin")
         ->type_name("ZONE");
+    AddDuration(command, "--drill-every", &set->drill_interval,
+                "How often each destination's newest backup is drilled; 0 for never");
+    AddDuration(command, "--drill-age", &set->drill_age_max,
+                "Say so once no drill has succeeded for so long; 0 for never");
+    command
+        ->add_option("--read-data-days", set->read_data_days,
+                     "Read every byte at each destination within so many days; 0 for never")
+        ->type_name("N");
     command->add_option("--zone", set->time_zone, "The zone of that time: Europe/Berlin")
         ->type_name("ZONE");
     command

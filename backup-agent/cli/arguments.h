@@ -82,7 +82,8 @@ struct BackupNowArguments {
 struct BackupListArguments {
   std::string source;
   std::string store_id;
-  uint64_t limit = 0;  // zero: all
+  uint64_t limit = 0;    // zero: all
+  bool deleted = false;  // those that can be taken back, in place of those that are listed
 };
 struct BackupShowArguments {
   std::string backup_id;
@@ -96,6 +97,20 @@ struct BackupCancelArguments {
   std::string run_id;
 };
 struct BackupAcceptArguments {};
+
+// `mark`: what is done to the backup, as in the names of marks: "pinned", "undeleted".
+struct BackupMarkArguments {
+  std::string mark;
+  std::string backup_id;
+};
+
+struct DrillArguments {
+  std::string backup_id;         // empty: the newest
+  std::string destination_name;  // empty: the first of the settings
+};
+struct ProofsArguments {
+  uint64_t limit = 20;
+};
 
 struct PruneArguments {
   bool dry_run = false;
@@ -146,6 +161,9 @@ struct SettingsSetArguments {
   // By the name of the field of holdfast.v1.Retention.
   std::map<std::string, uint32_t> keep_counts;
   std::string retention_zone;
+  std::optional<absl::Duration> drill_interval;
+  std::optional<absl::Duration> drill_age_max;
+  std::optional<uint32_t> read_data_days;
 };
 
 using CommandArguments =
@@ -153,8 +171,9 @@ using CommandArguments =
                  DocPutArguments, DocGetArguments, DocListArguments, DocDeleteArguments,
                  DocImportArguments, DocExportArguments, BackupNowArguments, BackupListArguments,
                  BackupShowArguments, BackupRunsArguments, BackupCancelArguments,
-                 BackupAcceptArguments, PruneArguments, StatusArguments, CheckArguments,
-                 RestoreArguments, SettingsShowArguments, SettingsSetArguments>;
+                 BackupAcceptArguments, BackupMarkArguments, PruneArguments, DrillArguments,
+                 ProofsArguments, StatusArguments, CheckArguments, RestoreArguments,
+                 SettingsShowArguments, SettingsSetArguments>;
 
 // What a command line comes to.
 struct ParsedArguments {

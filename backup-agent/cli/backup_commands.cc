@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "backup-agent/cli/agent_client.h"
@@ -87,7 +88,7 @@ absl::Status PrintBackup(const v1::Backup& backup, CommandContext& context) {
 
 // Newest first. What can't be read is named on the error stream, and makes the whole an error.
 absl::StatusOr<std::vector<v1::Backup>> ListDirectly(const std::string& destination,
-                                                     const std::string& store_id_text,
+                                                     const std::string& store_id_text, bool deleted,
                                                      CommandContext& context,
                                                      absl::Status* damage) {
   HOLDFAST_ASSIGN_OR_RETURN(const std::optional<StoreId> store_id, ParseStoreId(store_id_text));
@@ -99,9 +100,24 @@ absl::StatusOr<std::vector<v1::Backup>> ListDirectly(const std::string& destinat
       RepositoryReader::Open(destinations.front().url, store_id, key, context.cancellation));
   HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, reader->store().ListBackups());
   std::vector<v1::Backup> backups;
+  const std::string& name = destinations.front().name;
+  if (deleted) {
+    for (auto entry = listing.deleted.rbegin(); entry != listing.deleted.rend(); ++entry) {
+      const absl::StatusOr<StoreRepository::LoadedManifest> loaded =
+          reader->store().LoadManifest(entry->first);
+      HOLDFAST_RETURN_IF_ERROR(loaded.status());
+      backups.emplace_back(DescribeBackup(loaded->manifest.summary)).add_destination_names(name);
+    }
+    return backups;
+  }
   for (auto backup = listing.backups.rbegin(); backup != listing.backups.rend(); ++backup) {
     v1::Backup& described = backups.emplace_back(DescribeBackup(backup->summary));
-    described.add_destination_names(destinations.front().name);
+    described.add_destination_names(name);
+    if (backup->is_damaged) described.add_damaged_destination_names(name);
+    described.set_pinned(backup->pinned);
+    if (backup->drill_time > absl::InfinitePast()) {
+      *described.mutable_drill_time() = ToProto(backup->drill_time);
+    }
   }
   for (const auto& [backup_id, status] : listing.damaged) {
     context.console.Complain(absl::StrCat("damaged: backup ", backup_id, ": ", status.message()));
@@ -147,9 +163,9 @@ absl::Status RunCommand(const BackupListArguments& arguments, CommandContext& co
   std::vector<v1::Backup> backups;
   absl::Status damage;
   const uint64_t limit = arguments.limit == 0 ? UINT64_MAX : arguments.limit;
-  if (!arguments.source.empty()) {
-    HOLDFAST_ASSIGN_OR_RETURN(backups,
-                              ListDirectly(arguments.source, arguments.store_id, context, &damage));
+  if (!arguments.source.empty() || arguments.deleted) {
+    HOLDFAST_ASSIGN_OR_RETURN(backups, ListDirectly(arguments.source, arguments.store_id,
+                                                    arguments.deleted, context, &damage));
   } else {
     if (!arguments.store_id.empty()) {
       return absl::InvalidArgumentError("--store-id goes with --from");
@@ -184,8 +200,9 @@ absl::Status RunCommand(const BackupShowArguments& arguments, CommandContext& co
     return PrintBackup(backup, context);
   }
   absl::Status damage;
-  HOLDFAST_ASSIGN_OR_RETURN(const std::vector<v1::Backup> backups,
-                            ListDirectly(arguments.source, arguments.store_id, context, &damage));
+  HOLDFAST_ASSIGN_OR_RETURN(
+      const std::vector<v1::Backup> backups,
+      ListDirectly(arguments.source, arguments.store_id, /*deleted=*/false, context, &damage));
   for (const v1::Backup& backup : backups) {
     if (!arguments.backup_id.empty() && backup.backup_id() != arguments.backup_id) continue;
     return PrintBackup(backup, context);
@@ -237,6 +254,33 @@ absl::Status RunCommand(const BackupAcceptArguments& /*arguments*/, CommandConte
   return context.console.WriteLine(absl::StrCat(
       "accepted store ", accepted.store_id(), " as it is: revision ", accepted.revision(), ", ",
       accepted.document_count(), " documents\nnext: holdfast backup now"));
+}
+
+absl::Status RunCommand(const BackupMarkArguments& arguments, CommandContext& context) {
+  v1::MarkBackupRequest request;
+  v1::MarkBackupRequest::Mark mark = v1::MarkBackupRequest::MARK_UNSPECIFIED;
+  if (!v1::MarkBackupRequest::Mark_Parse(
+          absl::StrCat("MARK_", absl::AsciiStrToUpper(arguments.mark)), &mark)) {
+    return absl::InternalError(absl::StrCat("no mark ", arguments.mark));
+  }
+  HOLDFAST_ASSIGN_OR_RETURN(std::string socket, FindAgentSocket(context));
+  AgentClient agent(std::move(socket), context.cancellation);
+  request.set_store_name(context.global.store_name);
+  request.set_backup_id(arguments.backup_id);
+  request.set_mark(mark);
+  HOLDFAST_ASSIGN_OR_RETURN(const v1::MarkBackupResponse response, agent.MarkBackup(request));
+  if (context.global.json) return context.console.WriteLine(MessageToJson(response));
+  for (const v1::DestinationMark& destination : response.destinations()) {
+    if (destination.marked()) {
+      HOLDFAST_RETURN_IF_ERROR(
+          context.console.WriteLine(absl::StrCat(arguments.mark, " backup ", arguments.backup_id,
+                                                 " at ", destination.destination_name())));
+    } else if (!destination.error().empty()) {
+      context.console.Complain(
+          absl::StrCat("destination ", destination.destination_name(), ": ", destination.error()));
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace holdfast

@@ -37,14 +37,30 @@ std::string LowerName(absl::string_view name, absl::string_view prefix) {
 
 }  // namespace
 
+namespace {
+
+// What is to be known of a backup besides what it holds.
+std::string BackupNotes(const v1::Backup& backup) {
+  std::vector<std::string> notes;
+  if (backup.damaged_destination_names_size() > 0) {
+    notes.push_back(
+        absl::StrCat("damaged at ", absl::StrJoin(backup.damaged_destination_names(), ", ")));
+  }
+  if (backup.pinned()) notes.push_back("pinned");
+  if (backup.has_drill_time()) notes.push_back("proven restorable");
+  return absl::StrJoin(notes, "; ");
+}
+
+}  // namespace
+
 std::string FormatBackupTable(const std::vector<v1::Backup>& backups) {
-  Table table({"BACKUP", "TAKEN", "REVISION", "DOCUMENTS", "SIZE", "ADDED", "AT"});
+  Table table({"BACKUP", "TAKEN", "REVISION", "DOCUMENTS", "SIZE", "ADDED", "AT", "NOTES"});
   for (const size_t column : {2, 3, 4, 5}) table.AlignRight(column);
   for (const v1::Backup& backup : backups) {
     table.AddRow({backup.backup_id(), DescribeTime(FromProto(backup.checkpoint_time())),
                   absl::StrCat(backup.revision()), FormatCount(backup.document_count()),
                   FormatBytes(backup.size_bytes()), FormatBytes(backup.added_bytes()),
-                  absl::StrJoin(backup.destination_names(), ", ")});
+                  absl::StrJoin(backup.destination_names(), ", "), BackupNotes(backup)});
   }
   return table.ToText();
 }
@@ -69,6 +85,14 @@ std::string FormatBackup(const v1::Backup& backup) {
     AddLine(&text, "manifest hash", absl::BytesToHexString(backup.manifest_hash()));
   }
   AddLine(&text, "at", absl::StrJoin(backup.destination_names(), ", "));
+  if (backup.damaged_destination_names_size() > 0) {
+    AddLine(&text, "damaged at", absl::StrJoin(backup.damaged_destination_names(), ", "));
+  }
+  if (backup.pinned()) AddLine(&text, "pinned", "retention keeps it");
+  if (backup.has_drill_time()) {
+    AddLine(&text, "proven",
+            absl::StrCat("restored by a drill at ", DescribeTime(FromProto(backup.drill_time()))));
+  }
   return text;
 }
 
@@ -145,6 +169,11 @@ std::string FormatStatus(const v1::GetBackupStatusResponse& response, absl::Time
     if (status.has_current_run()) {
       AddLine(&text, "  in progress", FormatProgress(RunProgress(status.current_run()), {}));
     }
+    if (status.has_current_proof()) {
+      AddLine(&text, "  in progress",
+              absl::StrCat(status.current_proof().destination_name(), ": ",
+                           FormatProgress(ProofProgressText(status.current_proof()), {})));
+    }
     AddLine(&text, "  next backup",
             status.has_next_due_time()
                 ? absl::StrCat(DescribeTime(FromProto(status.next_due_time())), ", ",
@@ -168,6 +197,11 @@ std::string FormatStatus(const v1::GetBackupStatusResponse& response, absl::Time
         absl::StrAppend(&state, "; ", FormatCount(destination.consecutive_failures(), "failure"),
                         " in a row: ", destination.last_error());
       }
+      if (destination.has_last_drill_time()) {
+        absl::StrAppend(&state, "; proven restorable ",
+                        FormatWhen(FromProto(destination.last_drill_time()), now), ", in ",
+                        DescribeDuration(FromProto(destination.last_drill_duration())));
+      }
       AddLine(&text, "  destination",
               absl::StrCat(destination.destination_name(), " (", destination.url(), "): ", state));
     }
@@ -190,6 +224,80 @@ std::string DescribeRetention(const v1::Retention& retention) {
   }
   if (rules.empty()) return "every backup";
   return absl::StrCat(absl::StrJoin(rules, ", "), " (", retention.time_zone(), ")");
+}
+
+Progress ProofProgressText(const v1::Proof& proof) {
+  const bool is_reading = proof.bytes_done() < proof.bytes_total() || proof.documents_total() == 0;
+  Progress progress{.what = proof.kind() == v1::Proof::KIND_CHECK ? "check"
+                            : is_reading                          ? "restore"
+                                                                  : "compare",
+                    .items = "document"};
+  if (is_reading) {
+    progress.bytes_done = proof.bytes_done();
+    progress.bytes_total = proof.bytes_total();
+  } else {
+    progress.items_done = proof.documents_done();
+    progress.items_total = proof.documents_total();
+  }
+  return progress;
+}
+
+std::string FormatProof(const v1::Proof& proof) {
+  const bool is_drill = proof.kind() == v1::Proof::KIND_DRILL;
+  std::string text = absl::StrCat(
+      is_drill ? "drill" : "check", " ", proof.proof_id(), " at ", proof.destination_name(),
+      proof.backup_id().empty() ? "" : absl::StrCat(" of backup ", proof.backup_id()), ": ",
+      LowerName(v1::Proof::State_Name(proof.state()), "STATE_"));
+  if (!proof.error().empty()) absl::StrAppend(&text, ": ", proof.error());
+  text += "\n";
+  if (is_drill && proof.state() == v1::Proof::STATE_SUCCEEDED) {
+    absl::StrAppend(&text, "restored ", FormatBytes(proof.bytes_done()), " and compared ",
+                    FormatCount(proof.documents_done(), "document"), " in ",
+                    DescribeDuration(FromProto(proof.restore_duration())), "\n");
+  }
+  for (const v1::Proof::Damage& damage : proof.damages()) {
+    absl::StrAppend(&text, "damaged: ", damage.path(), ": ", damage.error(), "\n");
+    if (!damage.repaired_from().empty()) {
+      absl::StrAppend(&text, "  mended from destination ", damage.repaired_from(), "\n");
+    } else if (!damage.backup_ids().empty()) {
+      absl::StrAppend(&text, "  can't be restored: ", absl::StrJoin(damage.backup_ids(), ", "),
+                      "\n");
+    }
+  }
+  return text;
+}
+
+std::string FormatProofTable(const v1::ListProofsResponse& proofs) {
+  Table table({"PROOF", "STARTED", "KIND", "DESTINATION", "STATE", "OF", "RESTORED IN"});
+  std::string errors;
+  for (const v1::Proof& proof : proofs.proofs()) {
+    table.AddRow(
+        {proof.proof_id(), DescribeTime(FromProto(proof.start_time())),
+         proof.kind() == v1::Proof::KIND_DRILL ? "drill" : "check", proof.destination_name(),
+         LowerName(v1::Proof::State_Name(proof.state()), "STATE_"),
+         !proof.backup_id().empty() ? proof.backup_id()
+         : proof.shares() > 1       ? absl::StrCat("share ", proof.share(), "/", proof.shares())
+                                    : std::string(),
+         proof.has_restore_duration() ? DescribeDuration(FromProto(proof.restore_duration()))
+                                      : std::string()});
+    if (!proof.error().empty()) {
+      absl::StrAppend(&errors, proof.proof_id(), ": ", proof.error(), "\n");
+    }
+  }
+  return absl::StrCat(table.ToText(), errors);
+}
+
+std::string DescribeProving(const v1::Proving& proving) {
+  std::vector<std::string> rules;
+  const absl::Duration interval = FromProto(proving.drill_interval());
+  if (interval > absl::ZeroDuration()) {
+    rules.push_back(absl::StrCat("a drill every ", DescribeDuration(interval)));
+  }
+  if (proving.read_data_days() > 0) {
+    rules.push_back(
+        absl::StrCat("every byte read within ", FormatCount(proving.read_data_days(), "day")));
+  }
+  return rules.empty() ? "never by itself" : absl::StrJoin(rules, ", ");
 }
 
 std::string FormatPrune(const v1::PruneBackupsResponse& pruned, bool is_dry_run) {
@@ -241,6 +349,7 @@ std::string FormatSettings(const v1::Settings& settings) {
               ? "all destinations"
               : FormatCount(settings.required_destinations(), "destination"));
   AddLine(&text, "keep", DescribeRetention(settings.retention()));
+  AddLine(&text, "prove", DescribeProving(settings.proving()));
   AddLine(&text, "master key",
           absl::StrCat(settings.key_fingerprint().empty()
                            ? ""

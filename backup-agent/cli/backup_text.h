@@ -40,6 +40,15 @@ std::string FormatStatus(const v1::GetBackupStatusResponse& response, absl::Time
 // "all of the last 2 days, 30 daily (UTC)".
 std::string DescribeRetention(const v1::Retention& retention);
 
+// How far a check or drill is, for people.
+Progress ProofProgressText(const v1::Proof& proof);
+// What came of it: some lines, with each file that is not whole.
+std::string FormatProof(const v1::Proof& proof);
+std::string FormatProofTable(const v1::ListProofsResponse& proofs);
+
+// "a drill every 7 days, every byte read within 30 days".
+std::string DescribeProving(const v1::Proving& proving);
+
 // What a prune did at each destination, or would do, with the reasons backup by backup.
 std::string FormatPrune(const v1::PruneBackupsResponse& pruned, bool is_dry_run);
 

@@ -52,6 +52,10 @@ absl::Status RunCommand(const BackupShowArguments& arguments, CommandContext& co
 absl::Status RunCommand(const BackupRunsArguments& arguments, CommandContext& context);
 absl::Status RunCommand(const BackupCancelArguments& arguments, CommandContext& context);
 absl::Status RunCommand(const BackupAcceptArguments& arguments, CommandContext& context);
+absl::Status RunCommand(const BackupMarkArguments& arguments, CommandContext& context);
+// proof_commands.cc
+absl::Status RunCommand(const DrillArguments& arguments, CommandContext& context);
+absl::Status RunCommand(const ProofsArguments& arguments, CommandContext& context);
 // prune_command.cc
 absl::Status RunCommand(const PruneArguments& arguments, CommandContext& context);
 // status_command.cc

@@ -53,7 +53,9 @@ bool IsEmpty(const SettingsSetArguments& arguments) {
          arguments.time_zone.empty() && arguments.add_destinations.empty() &&
          arguments.remove_destinations.empty() && !arguments.required_destinations.has_value() &&
          !arguments.key_confirmed_fingerprint.has_value() && !arguments.keep_within.has_value() &&
-         arguments.keep_counts.empty() && arguments.retention_zone.empty();
+         arguments.keep_counts.empty() && arguments.retention_zone.empty() &&
+         !arguments.drill_interval.has_value() && !arguments.drill_age_max.has_value() &&
+         !arguments.read_data_days.has_value();
 }
 
 // Changes what was given. What it comes to is checked by the agent.
@@ -95,6 +97,16 @@ absl::Status Apply(const SettingsSetArguments& arguments, v1::Settings* settings
                                          retention.GetDescriptor()->FindFieldByName(field), count);
   }
   if (!arguments.retention_zone.empty()) retention.set_time_zone(arguments.retention_zone);
+  v1::Proving& proving = *settings->mutable_proving();
+  if (arguments.drill_interval.has_value()) {
+    *proving.mutable_drill_interval() = ToProto(*arguments.drill_interval);
+  }
+  if (arguments.drill_age_max.has_value()) {
+    *proving.mutable_drill_age_max() = ToProto(*arguments.drill_age_max);
+  }
+  if (arguments.read_data_days.has_value()) {
+    proving.set_read_data_days(*arguments.read_data_days);
+  }
   if (arguments.key_confirmed_fingerprint.has_value()) {
     settings->set_key_confirmed_fingerprint(*arguments.key_confirmed_fingerprint);
   }

@@ -28,8 +28,18 @@ auto LineageOf(const v1::Backup& backup) {
 
 }  // namespace
 
+bool IsHeldAt(const v1::Backup& backup, absl::string_view destination_name) {
+  const auto is_among = [&](const auto& names) {
+    return std::find(names.begin(), names.end(), destination_name) != names.end();
+  };
+  return is_among(backup.destination_names()) && !is_among(backup.damaged_destination_names());
+}
+
 bool IsHeldBy(const v1::Backup& backup, uint32_t destination_count_min) {
-  return static_cast<uint32_t>(backup.destination_names_size()) >= destination_count_min;
+  uint32_t count = 0;
+  for (const std::string& name : backup.destination_names())
+    count += IsHeldAt(backup, name) ? 1 : 0;
+  return count >= destination_count_min;
 }
 
 void BackupCatalog::Sort() {
@@ -61,12 +71,20 @@ void BackupCatalog::FinishListing(uint64_t begin, const BackupRunner::Listing& l
       if (is_newer_than_listing || listing.errors.count(name) > 0) kept.push_back(name);
     }
     if (kept.empty()) continue;
+    std::vector<std::string> damaged;
+    for (const std::string& name : kept) {
+      if (!IsHeldAt(known, name)) damaged.push_back(name);
+    }
     const auto [entry, is_new] = merged.try_emplace(known.backup_id());
     if (is_new) {
       known.clear_destination_names();
+      known.clear_damaged_destination_names();
       entry->second = std::move(known);
     }
     AddDestinations(entry->second, kept);
+    for (std::string& name : damaged) {
+      entry->second.add_damaged_destination_names(std::move(name));
+    }
   }
   backups_.clear();
   for (auto& [id, backup] : merged) backups_.push_back(std::move(backup));

@@ -70,7 +70,10 @@ class BackupCatalog {
   std::map<std::string, Taken, std::less<>> taken_;
 };
 
-// Whether a backup is at so many destinations.
+// Whether a backup is at a destination, and not known to be damaged there.
+bool IsHeldAt(const v1::Backup& backup, absl::string_view destination_name);
+
+// Whether it is so at so many destinations.
 bool IsHeldBy(const v1::Backup& backup, uint32_t destination_count_min);
 
 }  // namespace holdfast

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "backup-agent/proving/proof_schedule.h"
 #include "backup-agent/retention/retention_policy.h"
 #include "backup-agent/schedule/schedule_times.h"
 #include "common/base/status_macros.h"
@@ -30,6 +31,7 @@ v1::Settings SeedSettings(const AgentStoreConfig& config) {
   }
   settings.set_required_destinations(config.required_destinations);
   *settings.mutable_retention() = DefaultRetention();
+  *settings.mutable_proving() = DefaultProving();
   return settings;
 }
 
@@ -66,6 +68,8 @@ absl::StatusOr<v1::Settings> CheckSettings(v1::Settings settings,
   }
   if (!settings.has_retention()) *settings.mutable_retention() = DefaultRetention();
   HOLDFAST_RETURN_IF_ERROR(RetentionPolicy::Create(settings.retention()).status());
+  if (!settings.has_proving()) *settings.mutable_proving() = DefaultProving();
+  HOLDFAST_RETURN_IF_ERROR(CheckProving(settings.proving()));
   if (settings.retention().time_zone().empty()) settings.mutable_retention()->set_time_zone("UTC");
   if (settings.required_destinations() > static_cast<uint32_t>(count)) {
     return absl::InvalidArgumentError(

@@ -6,6 +6,9 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "backup-agent/proving/proof_schedule.h"
+#include "backup-agent/retention/retention_policy.h"
+#include "backup-agent/schedule/bounded_text.h"
 #include "backup-agent/schedule/paging.h"
 #include "backup-agent/schedule/schedule_times.h"
 #include "backup-agent/schedule/store_settings.h"
@@ -25,14 +28,12 @@ namespace {
 constexpr absl::Duration kStoreQuestionInterval = absl::Minutes(1);
 constexpr absl::Duration kStoreQuestionRetry = absl::Seconds(5);
 
-// What may block at once: a listing, a prune, a change of settings, a question to the store, an
-// acceptance of it, a save.
-constexpr int kBackgroundThreads = 6;
+// What may block at once: a listing, a change of settings, a question to the store, an acceptance
+// of it, a save.
+constexpr int kBackgroundThreads = 5;
 // Of each of the others there is one at most; saves are waited for by callers.
 constexpr size_t kBackgroundTasksMax = 2 * TriggerQueue::kCallersMax;
 
-// Longer texts of errors are cut: the history must stay bounded.
-constexpr size_t kErrorSizeMaxBytes = 1000;
 constexpr size_t kRequestIdSizeMaxBytes = 128;
 constexpr size_t kRunIdRandomBytes = 4;
 constexpr size_t kCheckpointHolderRandomBytes = 16;
@@ -41,14 +42,6 @@ constexpr absl::string_view kCutRunError = "the agent was stopped while it ran";
 
 absl::Status ShuttingDown() {
   return absl::UnavailableError("the agent is shutting down; try again later");
-}
-
-// Cuts between characters, not in the middle of one.
-std::string CutError(absl::string_view error) {
-  if (error.size() <= kErrorSizeMaxBytes) return std::string(error);
-  size_t size = kErrorSizeMaxBytes;
-  while (size > 0 && (static_cast<unsigned char>(error[size]) & 0xc0) == 0x80) --size;
-  return absl::StrCat(error.substr(0, size), "…");
 }
 
 // What a request of TriggerBackup needs; the errors are those of the call.
@@ -133,46 +126,6 @@ const char* Word(v1::Run::Cause cause) {
   }
 }
 
-v1::DestinationPrune DescribePrune(const BackupRunner::PruneResult& result) {
-  v1::DestinationPrune pruned;
-  pruned.set_destination_name(result.destination_name);
-  if (!result.report.ok()) {
-    pruned.set_error(std::string(result.report.status().message()));
-    return pruned;
-  }
-  const PruneReport& report = *result.report;
-  for (auto decision = report.decisions.rbegin(); decision != report.decisions.rend(); ++decision) {
-    v1::RetentionDecision& described = *pruned.add_decisions();
-    described.set_backup_id(decision->backup_id);
-    *described.mutable_checkpoint_time() = ToProto(decision->time);
-    described.set_kept(decision->is_kept);
-    for (const std::string& reason : decision->reasons) described.add_reasons(reason);
-  }
-  pruned.set_backups_deleted(report.backups_deleted);
-  pruned.set_backups_removed(report.backups_removed);
-  pruned.set_objects_removed(report.objects_removed);
-  pruned.set_removed_bytes(report.removed_bytes);
-  pruned.set_removal_refusal(report.removal_refusal);
-  return pruned;
-}
-
-void LogPrune(absl::string_view store_name, const BackupRunner::PruneResult& result) {
-  if (!result.report.ok()) {
-    LogWarning("backups can't be pruned", {{"store", store_name},
-                                           {"destination", result.destination_name},
-                                           {"error", result.report.status()}});
-    return;
-  }
-  const PruneReport& report = *result.report;
-  if (report.backups_deleted + report.backups_removed + report.objects_removed == 0) return;
-  LogInfo("pruned", {{"store", store_name},
-                     {"destination", result.destination_name},
-                     {"backups_deleted", report.backups_deleted},
-                     {"backups_removed", report.backups_removed},
-                     {"objects_removed", report.objects_removed},
-                     {"removed_bytes", report.removed_bytes}});
-}
-
 // What happens to the parts of a run that are still shown as running when it ends.
 void CloseRun(v1::Run& run, v1::Run::State state, absl::string_view error, absl::Time now) {
   run.set_state(state);
@@ -254,6 +207,13 @@ StoreSupervisor::StoreSupervisor(const AgentStoreConfig& config, const Dependenc
   settings_ = state.settings();
   settings_.set_store_name(name_);
   if (!settings_.has_retention()) *settings_.mutable_retention() = DefaultRetention();
+  if (!settings_.has_proving()) *settings_.mutable_proving() = DefaultProving();
+  upkeep_ = std::make_unique<StoreUpkeep>(
+      name_, StoreUpkeep::Dependencies{.runner = dependencies_.runner,
+                                       .host = this,
+                                       .clock = dependencies_.clock,
+                                       .random = dependencies_.random});
+  upkeep_->Load(state);
   memory_ = state.memory();
   runs_.assign(state.runs().begin(), state.runs().end());
   consecutive_failures_ = state.consecutive_failures();
@@ -312,6 +272,7 @@ void StoreSupervisor::RecoverCutRun(agent::v1::StoreState& state) {
 void StoreSupervisor::StartThreads() {
   MutexLock lock(&mutex_);
   StartListing();
+  upkeep_->Start();
   run_thread_ = Thread(absl::StrCat("run-", name_), [this] { RunRuns(); });
   callback_thread_ = Thread(absl::StrCat("cb-", name_), [this] { MakeCallbacks(); });
 }
@@ -320,6 +281,7 @@ StoreSupervisor::~StoreSupervisor() {
   BeginShutdown();
   run_thread_.Join();
   background_.Shutdown();
+  static_cast<void>(upkeep_->AwaitStopped(MonotonicTime::InfiniteFuture()));
   {
     MutexLock lock(&mutex_);
     may_callbacks_end_ = true;
@@ -340,16 +302,18 @@ void StoreSupervisor::BeginShutdown() {
   }
   // Without the lock: what is called back may take it.
   if (run != nullptr) run->Cancel(absl::CancelledError(kCutRunError));
+  upkeep_->BeginShutdown();
   stop_.Cancel(absl::CancelledError("the agent is shutting down"));
 }
 
 bool StoreSupervisor::AwaitStopped(MonotonicTime deadline) {
+  const bool has_upkeep_stopped = upkeep_->AwaitStopped(deadline);
   {
     MutexLock lock(&mutex_);
     while (!has_run_loop_ended_ || background_tasks_ > 0) {
       if (!clock_.WaitUntil(&stopped_, &mutex_, deadline)) break;
     }
-    if (has_run_loop_ended_) return background_tasks_ == 0;
+    if (has_run_loop_ended_) return has_upkeep_stopped && background_tasks_ == 0;
     if (current_.has_value()) {
       LogWarning("a run does not end, it is left behind",
                  {{"store", name_}, {"run_id", current_->run.run_id()}});
@@ -383,6 +347,7 @@ agent::v1::StoreState StoreSupervisor::MakeState() {
   const v1::Backup* const last_backup = catalog_.NewestAt(RequiredDestinations(settings_));
   if (last_backup != nullptr) *state.mutable_last_backup() = *last_backup;
   state.set_create_time_us(absl::ToUnixMicros(create_time_));
+  upkeep_->AddToState(state);
   return state;
 }
 
@@ -515,7 +480,7 @@ void StoreSupervisor::EndRun(BackupRunOutcome outcome) {
   Deliver(std::move(triggers));
   if (is_stopping_) return;
   StartListing();
-  if (has_succeeded) StartPrune();
+  if (has_succeeded) upkeep_->PruneSoon();
 }
 
 TriggerQueue::Outcome StoreSupervisor::RecordEnd(const absl::Status& status,
@@ -875,80 +840,6 @@ absl::StatusOr<v1::AcceptStoreResponse> StoreSupervisor::TakeStoreAsItIs() {
   return accepted;
 }
 
-void StoreSupervisor::PruneBackups(const v1::PruneBackupsRequest& request, PruneCallback callback) {
-  MutexLock lock(&mutex_);
-  using Result = absl::StatusOr<v1::PruneBackupsResponse>;
-  absl::Status refusal;
-  if (is_stopping_) {
-    refusal = ShuttingDown();
-  } else if (request.has_retention() && !request.dry_run()) {
-    refusal = absl::InvalidArgumentError(
-        "retention goes with dry_run only: backups are deleted by the retention of the settings");
-  } else if (is_pruning_) {
-    refusal = absl::AbortedError("backups are being pruned already; try again later");
-  }
-  absl::StatusOr<RetentionPolicy> policy = RetentionPolicy::Create(
-      request.has_retention() ? request.retention() : settings_.retention());
-  if (refusal.ok()) refusal = policy.status();
-  if (!refusal.ok()) {
-    PostResult(std::move(callback), Result(refusal));
-    return;
-  }
-  is_pruning_ = true;
-  Schedule([this, policy = *std::move(policy), is_dry_run = request.dry_run(),
-            callback = std::move(callback)]() mutable {
-    Result response = Prune(policy, is_dry_run);
-    MutexLock task_lock(&mutex_);
-    is_pruning_ = false;
-    PostResult(std::move(callback), std::move(response));
-  });
-}
-
-void StoreSupervisor::StartPrune() {
-  if (is_pruning_ || is_stopping_) return;
-  absl::StatusOr<RetentionPolicy> policy = RetentionPolicy::Create(settings_.retention());
-  if (!policy.ok()) {
-    // It was good when it was set.
-    LogError("the retention can't be used, no backup is deleted",
-             {{"store", name_}, {"error", policy.status()}});
-    return;
-  }
-  is_pruning_ = true;
-  Schedule([this, policy = *std::move(policy)] {
-    static_cast<void>(Prune(policy, /*is_dry_run=*/false));
-    MutexLock lock(&mutex_);
-    is_pruning_ = false;
-  });
-}
-
-v1::PruneBackupsResponse StoreSupervisor::Prune(const RetentionPolicy& policy, bool is_dry_run) {
-  v1::Settings settings;
-  agent::v1::StoreMemory memory;
-  {
-    MutexLock lock(&mutex_);
-    settings = settings_;
-    memory = memory_;
-  }
-  const std::vector<BackupRunner::PruneResult> results =
-      dependencies_.runner->Prune(settings, memory, policy, is_dry_run, stop_.token());
-  v1::PruneBackupsResponse response;
-  for (const BackupRunner::PruneResult& result : results) {
-    *response.add_destinations() = DescribePrune(result);
-    if (is_dry_run) continue;
-    LogPrune(name_, result);
-  }
-  MutexLock lock(&mutex_);
-  if (is_dry_run || is_stopping_) return response;
-  prune_errors_.clear();
-  for (const v1::DestinationPrune& pruned : response.destinations()) {
-    if (!pruned.error().empty()) {
-      prune_errors_[pruned.destination_name()] = CutError(pruned.error());
-    }
-  }
-  StartListing();
-  return response;
-}
-
 void StoreSupervisor::StartListing() {
   wants_listing_ = true;
   if (is_listing_ || is_stopping_) return;
@@ -988,8 +879,35 @@ void StoreSupervisor::ListDestinations() {
     wants_listing_ = true;  // it may be of destinations, or of a store, that are no more
   } else if (listing.ok()) {
     catalog_.FinishListing(begin, *listing);
+    upkeep_->OnListed(HoldingDestinations());
   }
   if (wants_listing_) StartListing();
+}
+
+// --- UpkeepHost ------------------------------------------------------------------------------
+
+UpkeepHost::View StoreSupervisor::Look() {
+  MutexLock lock(&mutex_);
+  return {.settings = settings_,
+          .memory = memory_,
+          .is_run_in_progress = current_.has_value(),
+          .holding = HoldingDestinations()};
+}
+
+void StoreSupervisor::OnBackupsChanged() {
+  MutexLock lock(&mutex_);
+  StartListing();
+}
+
+void StoreSupervisor::SaveUpkeep() { static_cast<void>(Save()); }
+
+std::set<std::string> StoreSupervisor::HoldingDestinations() const {
+  std::set<std::string> names;
+  for (const v1::Backup& backup : catalog_.backups()) {
+    names.insert(backup.destination_names().begin(), backup.destination_names().end());
+    if (names.size() == static_cast<size_t>(settings_.destinations_size())) break;
+  }
+  return names;
 }
 
 // --- Backups ---------------------------------------------------------------------------------
@@ -1108,6 +1026,7 @@ absl::StatusOr<v1::Settings> StoreSupervisor::ApplySettings(
     success_times_.erase(destination.name());
   }
   catalog_.KeepDestinations(kept);
+  upkeep_->KeepDestinations(kept);
   settings_ = settings;
   if (is_new_schedule) scheduler_->SetTimes(times);
   LogInfo("the settings were changed",
@@ -1176,11 +1095,6 @@ v1::BackupStatus StoreSupervisor::GetStatus() {
         success_time = absl::FromUnixMicros(memory.last_success_time_us());
       }
     }
-    const auto prune_error = prune_errors_.find(destination.name());
-    if (prune_error != prune_errors_.end()) {
-      shown.set_prune_error(prune_error->second);
-      verdict.prune_errors.push_back({destination.name(), prune_error->second});
-    }
     if (success_time.has_value()) {
       *shown.mutable_last_success_time() = ToProto(*success_time);
       const auto seen = success_times_.find(destination.name());
@@ -1194,6 +1108,8 @@ v1::BackupStatus StoreSupervisor::GetStatus() {
     }
   }
 
+  upkeep_->AddToStatus(settings_, HoldingDestinations(), status, verdict);
+
   const VerdictOutput output = ReachVerdict(verdict);
   status.set_verdict(output.verdict);
   status.set_reason(output.reason);
@@ -1202,8 +1118,7 @@ v1::BackupStatus StoreSupervisor::GetStatus() {
 
 const v1::Backup* StoreSupervisor::NewestAtDestination(absl::string_view destination_name) const {
   for (const v1::Backup& backup : catalog_.backups()) {
-    const auto& names = backup.destination_names();
-    if (std::find(names.begin(), names.end(), destination_name) != names.end()) return &backup;
+    if (IsHeldAt(backup, destination_name)) return &backup;
   }
   return nullptr;
 }

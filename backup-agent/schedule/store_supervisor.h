@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -15,11 +16,11 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "backup-agent/retention/retention_policy.h"
 #include "backup-agent/schedule/backup_catalog.h"
 #include "backup-agent/schedule/request_memory.h"
 #include "backup-agent/schedule/run_watchers.h"
 #include "backup-agent/schedule/scheduler.h"
+#include "backup-agent/schedule/store_upkeep.h"
 #include "backup-agent/schedule/trigger_queue.h"
 #include "backup-agent/source/checkpoint_source.h"
 #include "backup-agent/state/state_store.h"
@@ -73,7 +74,7 @@ struct CurrentRun {
 // How: one mutex guards all that is known, and is never held while anything is waited for. One
 // thread runs the runs. A few work on what may block: listings, destinations to be prepared,
 // questions to the store, saving. One makes the callbacks.
-class StoreSupervisor {
+class StoreSupervisor : private UpkeepHost {
  public:
   // Does not take ownership; all must outlive the supervisor.
   struct Dependencies {
@@ -92,7 +93,7 @@ class StoreSupervisor {
                                                                 const Dependencies& dependencies);
 
   // Stops as BeginShutdown does, and waits for all that is under way, however long that takes.
-  ~StoreSupervisor();
+  ~StoreSupervisor() override;
   StoreSupervisor(const StoreSupervisor&) = delete;
   StoreSupervisor& operator=(const StoreSupervisor&) = delete;
 
@@ -112,8 +113,8 @@ class StoreSupervisor {
   using AcceptCallback = absl::AnyInvocable<void(absl::StatusOr<v1::AcceptStoreResponse>)>;
   void AcceptStore(AcceptCallback callback);
 
-  using PruneCallback = absl::AnyInvocable<void(absl::StatusOr<v1::PruneBackupsResponse>)>;
-  void PruneBackups(const v1::PruneBackupsRequest& request, PruneCallback callback);
+  // Pruning, marking and proving what there is.
+  StoreUpkeep& upkeep() { return *upkeep_; }
 
   using SettingsCallback = absl::AnyInvocable<void(absl::StatusOr<v1::Settings>)>;
   void UpdateSettings(const v1::Settings& settings, SettingsCallback callback);
@@ -187,10 +188,6 @@ class StoreSupervisor {
   void StartStoreQuestion() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AskStore() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<v1::AcceptStoreResponse> TakeStoreAsItIs() ABSL_LOCKS_EXCLUDED(mutex_);
-  // Prunes by itself, after a run.
-  void StartPrune() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  v1::PruneBackupsResponse Prune(const RetentionPolicy& policy, bool is_dry_run)
-      ABSL_LOCKS_EXCLUDED(mutex_);
   void StartListing() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ListDestinations() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<v1::Settings> ApplySettings(const v1::Settings& settings,
@@ -200,6 +197,13 @@ class StoreSupervisor {
   // The newest backup that a destination holds; nullptr where there is none.
   const v1::Backup* NewestAtDestination(absl::string_view destination_name) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // --- UpkeepHost
+  View Look() override ABSL_LOCKS_EXCLUDED(mutex_);
+  void OnBackupsChanged() override ABSL_LOCKS_EXCLUDED(mutex_);
+  void SaveUpkeep() override ABSL_LOCKS_EXCLUDED(save_mutex_, mutex_);
+  // The destinations that hold backups.
+  std::set<std::string> HoldingDestinations() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // --- Callbacks
   void MakeCallbacks() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -250,9 +254,6 @@ class StoreSupervisor {
   bool wants_listing_ ABSL_GUARDED_BY(mutex_) = false;
   bool is_updating_ ABSL_GUARDED_BY(mutex_) = false;
   bool is_accepting_ ABSL_GUARDED_BY(mutex_) = false;
-  bool is_pruning_ ABSL_GUARDED_BY(mutex_) = false;
-  // Why the last prune failed at a destination, by its name.
-  std::map<std::string, std::string> prune_errors_ ABSL_GUARDED_BY(mutex_);
 
   std::deque<absl::AnyInvocable<void()>> callbacks_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_ticket_ ABSL_GUARDED_BY(mutex_) = 1;
@@ -262,6 +263,8 @@ class StoreSupervisor {
   size_t background_tasks_ ABSL_GUARDED_BY(mutex_) = 0;  // that have not ended yet
   bool is_given_up_ ABSL_GUARDED_BY(mutex_) = false;     // AwaitStopped waited in vain
   bool may_callbacks_end_ ABSL_GUARDED_BY(mutex_) = false;
+
+  std::unique_ptr<StoreUpkeep> upkeep_;  // self-synchronised
 
   BoundedExecutor background_;
   Thread run_thread_;

@@ -63,6 +63,14 @@ VerdictOutput ReachVerdict(const VerdictInput& input) {
                                " does not hold the newest backup"),
                   behind.error));
   }
+  for (const VerdictInput::Behind& behind : input.proof_errors) {
+    add(v1::BackupStatus::VERDICT_DEGRADED,
+        absl::StrCat("destination ", behind.destination_name, ": ", behind.error));
+  }
+  for (const VerdictInput::Behind& behind : input.unproven) {
+    add(v1::BackupStatus::VERDICT_DEGRADED,
+        absl::StrCat("destination ", behind.destination_name, " is not proven: ", behind.error));
+  }
   for (const VerdictInput::Behind& behind : input.prune_errors) {
     add(v1::BackupStatus::VERDICT_DEGRADED,
         WithCause(absl::StrCat("old backups at destination ", behind.destination_name,

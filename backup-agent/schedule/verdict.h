@@ -33,6 +33,9 @@ struct VerdictInput {
   std::vector<Behind> destinations_behind;
   // Where old backups can't be deleted.
   std::vector<Behind> prune_errors;
+  // Where a check or drill found damage, or could not be made; and where no drill succeeded lately.
+  std::vector<Behind> proof_errors;
+  std::vector<Behind> unproven;
 
   bool is_key_confirmed = false;
   // What is wrong with the store; empty where all is well.

@@ -251,10 +251,55 @@ grpc::ServerUnaryReactor* BackupAgentService::PruneBackups(grpc::CallbackServerC
   const absl::StatusOr<StoreSupervisor*> store = Find(request->store_name());
   if (!store.ok()) return Answer(context, store.status());
   return WaitingCall<v1::PruneBackupsResponse>::Start(
-      **store, *response, [&](StoreSupervisor::PruneCallback callback) {
-        (*store)->PruneBackups(*request, std::move(callback));
+      **store, *response, [&](StoreUpkeep::PruneCallback callback) {
+        (*store)->upkeep().PruneBackups(*request, std::move(callback));
         return uint64_t{0};  // what was begun goes on
       });
+}
+
+grpc::ServerUnaryReactor* BackupAgentService::MarkBackup(grpc::CallbackServerContext* context,
+                                                         const v1::MarkBackupRequest* request,
+                                                         v1::MarkBackupResponse* response) {
+  const absl::StatusOr<StoreSupervisor*> store = Find(request->store_name());
+  if (!store.ok()) return Answer(context, store.status());
+  return WaitingCall<v1::MarkBackupResponse>::Start(
+      **store, *response, [&](StoreUpkeep::MarkCallback callback) {
+        (*store)->upkeep().MarkBackup(*request, std::move(callback));
+        return uint64_t{0};  // what was begun goes on
+      });
+}
+
+grpc::ServerUnaryReactor* BackupAgentService::StartProof(grpc::CallbackServerContext* context,
+                                                         const v1::StartProofRequest* request,
+                                                         v1::Proof* response) {
+  const absl::StatusOr<StoreSupervisor*> store = Find(request->store_name());
+  if (!store.ok()) return Answer(context, store.status());
+  return Answer(context, (*store)->upkeep().StartProof(*request, (*store)->GetSettings()),
+                response);
+}
+
+grpc::ServerUnaryReactor* BackupAgentService::GetProof(grpc::CallbackServerContext* context,
+                                                       const v1::GetProofRequest* request,
+                                                       v1::Proof* response) {
+  const absl::StatusOr<StoreSupervisor*> store = Find(request->store_name());
+  if (!store.ok()) return Answer(context, store.status());
+  return Answer(context, (*store)->upkeep().GetProof(request->proof_id()), response);
+}
+
+grpc::ServerUnaryReactor* BackupAgentService::ListProofs(grpc::CallbackServerContext* context,
+                                                         const v1::ListProofsRequest* request,
+                                                         v1::ListProofsResponse* response) {
+  const absl::StatusOr<StoreSupervisor*> store = Find(request->store_name());
+  if (!store.ok()) return Answer(context, store.status());
+  return Answer(context, (*store)->upkeep().ListProofs(*request), response);
+}
+
+grpc::ServerUnaryReactor* BackupAgentService::CancelProof(grpc::CallbackServerContext* context,
+                                                          const v1::CancelProofRequest* request,
+                                                          v1::Proof* response) {
+  const absl::StatusOr<StoreSupervisor*> store = Find(request->store_name());
+  if (!store.ok()) return Answer(context, store.status());
+  return Answer(context, (*store)->upkeep().CancelProof(request->proof_id()), response);
 }
 
 grpc::ServerUnaryReactor* BackupAgentService::GetSettings(grpc::CallbackServerContext* context,

@@ -50,6 +50,21 @@ class BackupAgentService : public v1::BackupAgent::CallbackService {
   grpc::ServerUnaryReactor* PruneBackups(grpc::CallbackServerContext* context,
                                          const v1::PruneBackupsRequest* request,
                                          v1::PruneBackupsResponse* response) override;
+  grpc::ServerUnaryReactor* MarkBackup(grpc::CallbackServerContext* context,
+                                       const v1::MarkBackupRequest* request,
+                                       v1::MarkBackupResponse* response) override;
+  grpc::ServerUnaryReactor* StartProof(grpc::CallbackServerContext* context,
+                                       const v1::StartProofRequest* request,
+                                       v1::Proof* response) override;
+  grpc::ServerUnaryReactor* GetProof(grpc::CallbackServerContext* context,
+                                     const v1::GetProofRequest* request,
+                                     v1::Proof* response) override;
+  grpc::ServerUnaryReactor* ListProofs(grpc::CallbackServerContext* context,
+                                       const v1::ListProofsRequest* request,
+                                       v1::ListProofsResponse* response) override;
+  grpc::ServerUnaryReactor* CancelProof(grpc::CallbackServerContext* context,
+                                        const v1::CancelProofRequest* request,
+                                        v1::Proof* response) override;
   grpc::ServerUnaryReactor* GetSettings(grpc::CallbackServerContext* context,
                                         const v1::GetSettingsRequest* request,
                                         v1::Settings* response) override;

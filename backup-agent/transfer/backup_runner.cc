@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "backup-agent/transfer/backup_run.h"
 #include "backup-agent/transfer/destination.h"
 #include "backup-agent/transfer/transfer_limits.h"
@@ -14,12 +15,21 @@
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
 #include "common/messages/backup_message.h"
+#include "common/messages/proto_time.h"
 #include "common/storage/open_blob_store.h"
 
 namespace holdfast {
 namespace {
 
 using repository::v1::BackupSummary;
+using repository::v1::Mark;
+
+// How long a deleted backup can be taken back: a day less than it is kept, for clocks may differ.
+// Part of the repository's rules (FORMAT.md, "Deleting").
+constexpr absl::Duration kUndeleteWindow = absl::Hours(6 * 24);
+
+// The damages, and the backups of each, that a proof shows.
+constexpr int kDamagesShownMax = 100;
 
 // Whether the store has ever had backups there.
 absl::StatusOr<bool> HasBackups(const OpenDestination& open) {
@@ -30,7 +40,7 @@ absl::StatusOr<bool> HasBackups(const OpenDestination& open) {
 
 // What one destination tells of its backups.
 struct ListedAt {
-  std::vector<BackupSummary> summaries;  // oldest first by lineage
+  std::vector<ListedBackup> backups;  // oldest first by lineage
   // The hash of the newest one's manifest; that of the others is in the one that follows.
   std::string latest_hash;
 };
@@ -39,12 +49,12 @@ absl::StatusOr<ListedAt> ListAt(const OpenDestination& open) {
   ListedAt listed;
   HOLDFAST_ASSIGN_OR_RETURN(const bool has_backups, HasBackups(open));
   if (!has_backups) return listed;
-  HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, open.store->ListBackups());
-  for (const ListedBackup& backup : listing.backups) listed.summaries.push_back(backup.summary);
-  if (!listed.summaries.empty()) {
+  HOLDFAST_ASSIGN_OR_RETURN(BackupListing listing, open.store->ListBackups());
+  listed.backups = std::move(listing.backups);
+  if (!listed.backups.empty()) {
     // A manifest that can't be read whole is still listed, without its hash.
     const absl::StatusOr<StoreRepository::LoadedManifest> loaded =
-        open.store->LoadManifest(listed.summaries.back().backup_id());
+        open.store->LoadManifest(listed.backups.back().summary.backup_id());
     if (loaded.ok()) {
       listed.latest_hash = std::string(AsText(loaded->sealed_hash));
     }
@@ -63,6 +73,84 @@ absl::StatusOr<std::string> NewestProvenAt(const OpenDestination& open) {
     }
   }
   return std::string();
+}
+
+// Marks a backup there. False where it is not there.
+absl::StatusOr<bool> MarkAt(const OpenDestination& open, const std::string& backup_id,
+                            Mark::Kind kind, absl::Time now) {
+  HOLDFAST_ASSIGN_OR_RETURN(const bool has_backups, HasBackups(open));
+  if (!has_backups) return false;
+  HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, open.store->ListBackups());
+  const auto deleted = listing.deleted.find(backup_id);
+  const ListedBackup* const listed = listing.Find(backup_id);
+  if (kind == Mark::KIND_UNDELETED) {
+    if (deleted == listing.deleted.end()) return false;
+    if (now - deleted->second > kUndeleteWindow) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("backup ", backup_id, " was deleted ",
+                       absl::FormatDuration(absl::Trunc(now - deleted->second, absl::Hours(1))),
+                       " ago, and may be removed at any moment: it can no longer be taken back"));
+    }
+  } else if (listed == nullptr) {
+    return false;
+  }
+  if (kind == Mark::KIND_DELETED) {
+    const auto newest = std::find_if(listing.backups.rbegin(), listing.backups.rend(),
+                                     [](const ListedBackup& backup) { return !backup.is_damaged; });
+    if (newest != listing.backups.rend() && &*newest == listed) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("backup ", backup_id, " is the newest that is whole: it is never deleted"));
+    }
+    if (listed->pinned) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("backup ", backup_id, " is pinned: unpin it first"));
+    }
+  }
+  repository::v1::Mark mark;
+  mark.set_backup_id(backup_id);
+  mark.set_kind(kind);
+  mark.set_note("asked for");
+  const absl::Status marked = open.store->AddMark(mark, now);
+  if (absl::IsNotFound(marked)) return false;
+  HOLDFAST_RETURN_IF_ERROR(marked);
+  return true;
+}
+
+// What is wrong with a file; errors of files that were read begin with their paths.
+std::string WithoutPath(const CheckFinding& finding) {
+  absl::string_view text = finding.status.message();
+  if (absl::ConsumePrefix(&text, finding.path)) absl::ConsumePrefix(&text, ": ");
+  return std::string(text);
+}
+
+// Adds what a check or drill found to the proof.
+void Describe(const ProofFindings& found, v1::Proof& proof) {
+  if (!found.backup_id.empty()) proof.set_backup_id(found.backup_id);
+  if (found.restore_duration > absl::ZeroDuration()) {
+    *proof.mutable_restore_duration() = ToProto(found.restore_duration);
+  }
+  proof.set_damage_count(found.findings.size());
+  for (const CheckFinding& finding : found.findings) {
+    if (proof.damages_size() >= kDamagesShownMax) break;
+    v1::Proof::Damage& damage = *proof.add_damages();
+    damage.set_path(finding.path);
+    damage.set_error(WithoutPath(finding));
+    for (const std::string& backup_id : finding.backup_ids) {
+      if (damage.backup_ids_size() >= kDamagesShownMax) break;
+      damage.add_backup_ids(backup_id);
+    }
+  }
+  if (found.findings.empty()) {
+    proof.set_state(v1::Proof::STATE_SUCCEEDED);
+    return;
+  }
+  const CheckFinding& first = found.findings.front();
+  proof.set_state(v1::Proof::STATE_DAMAGED);
+  proof.set_error(absl::StrCat(first.path, ": ", first.status.message(),
+                               found.findings.size() == 1
+                                   ? std::string()
+                                   : absl::StrCat("; and ", found.findings.size() - 1, " more"),
+                               ". The next run writes anew what is missing of the newest backup"));
 }
 
 // Makes the repository, unless there is one.
@@ -113,16 +201,22 @@ class BackupRunnerImpl : public BackupRunner {
         listing.errors[name] = listed.status();
         continue;
       }
-      for (const BackupSummary& summary : listed->summaries) {
+      for (const ListedBackup& at_destination : listed->backups) {
+        const BackupSummary& summary = at_destination.summary;
         v1::Backup& backup =
             backups.try_emplace(summary.backup_id(), DescribeBackup(summary)).first->second;
         backup.add_destination_names(name);
+        if (at_destination.is_damaged) backup.add_damaged_destination_names(name);
+        if (at_destination.pinned) backup.set_pinned(true);
+        if (at_destination.drill_time > FromProto(backup.drill_time())) {
+          *backup.mutable_drill_time() = ToProto(at_destination.drill_time);
+        }
         if (!summary.previous_backup_id().empty()) {
           hashes.try_emplace(summary.previous_backup_id(), summary.previous_manifest_hash());
         }
       }
       if (!listed->latest_hash.empty()) {
-        hashes[listed->summaries.back().backup_id()] = listed->latest_hash;
+        hashes[listed->backups.back().summary.backup_id()] = listed->latest_hash;
       }
     }
     for (auto& [backup_id, backup] : backups) {
@@ -179,6 +273,43 @@ class BackupRunnerImpl : public BackupRunner {
     return results;
   }
 
+  std::vector<MarkResult> Mark(const v1::Settings& settings, const agent::v1::StoreMemory& memory,
+                               const std::string& backup_id, repository::v1::Mark::Kind kind,
+                               const Cancellation& cancellation) override {
+    std::vector<MarkResult> results;
+    const absl::StatusOr<StoreId> store_id = StoreId::FromText(memory.store_id());
+    if (!store_id.ok()) {  // never reached, so never backed up
+      for (const v1::Destination& config : settings.destinations()) {
+        results.push_back({config.name(), false});
+      }
+      return results;
+    }
+    for (Answer<bool>&answer : AtEachDestination<bool>(
+             settings, memory, *store_id, "mark the backup",
+             [backup_id, kind, now = dependencies_.clock->Now()](
+                 const std::shared_ptr<OpenDestination>&open, const Cancellation&,
+                 const ProgressCounter&) { return MarkAt(*open, backup_id, kind, now); },
+             cancellation)) {
+      results.push_back({std::move(answer.destination_name), std::move(answer.result)});
+    }
+    return results;
+  }
+
+  v1::Proof Prove(const v1::Settings& settings, const agent::v1::StoreMemory& memory,
+                  const v1::Proof& proof, const std::shared_ptr<ProofProgress>& progress,
+                  const Cancellation& cancellation) override {
+    v1::Proof ended = proof;
+    const absl::StatusOr<ProofFindings> found =
+        ProveAtDestination(settings, memory, proof, progress, cancellation);
+    if (found.ok()) {
+      Describe(*found, ended);
+    } else {
+      ended.set_state(v1::Proof::STATE_FAILED);
+      ended.set_error(std::string(found.status().message()));
+    }
+    return ended;
+  }
+
   absl::Status PrepareDestination(const v1::Destination& config) override {
     if (WorkerPool::HasLeftBehind(config.url())) {
       return absl::FailedPreconditionError(
@@ -197,6 +328,44 @@ class BackupRunnerImpl : public BackupRunner {
   }
 
  private:
+  absl::StatusOr<ProofFindings> ProveAtDestination(const v1::Settings& settings,
+                                                   const agent::v1::StoreMemory& memory,
+                                                   const v1::Proof& proof,
+                                                   const std::shared_ptr<ProofProgress>& progress,
+                                                   const Cancellation& cancellation) {
+    HOLDFAST_ASSIGN_OR_RETURN(const StoreId store_id, StoreId::FromText(memory.store_id()),
+                              "there is no backup yet");
+    v1::Settings one_destination;
+    for (const v1::Destination& config : settings.destinations()) {
+      if (config.name() == proof.destination_name()) *one_destination.add_destinations() = config;
+    }
+    if (one_destination.destinations().empty()) {
+      return absl::NotFoundError("the destination is no longer in the settings");
+    }
+    std::vector<Answer<ProofFindings>> answers = AtEachDestination<ProofFindings>(
+        one_destination, memory, store_id,
+        proof.kind() == v1::Proof::KIND_DRILL ? "drill" : "check",
+        [proof, progress, master_key = master_key_, clock = dependencies_.clock,
+         random = dependencies_.random, scratch_directory = dependencies_.scratch_directory](
+            const std::shared_ptr<OpenDestination>& open, const Cancellation& gone,
+            const ProgressCounter& steps) -> absl::StatusOr<ProofFindings> {
+          HOLDFAST_ASSIGN_OR_RETURN(const bool has_backups, HasBackups(*open));
+          if (!has_backups) return absl::NotFoundError("there is no backup yet");
+          Prover prover(*open->store, *master_key, *clock, *random);
+          const Prover::OnStep on_step = [steps] { ++*steps; };
+          HOLDFAST_ASSIGN_OR_RETURN(
+              ProofFindings found,
+              proof.kind() == v1::Proof::KIND_DRILL
+                  ? prover.Drill(proof.backup_id(), scratch_directory, *progress, on_step, gone)
+                  : prover.Check(proof.shares() == 0 ? 0 : proof.share() - 1, proof.shares(),
+                                 *progress, on_step, gone));
+          HOLDFAST_RETURN_IF_ERROR(prover.Remember(found), "remember what was found");
+          return found;
+        },
+        cancellation);
+    return std::move(answers.front().result);
+  }
+
   template <typename T>
   struct Answer {
     std::string destination_name;

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "backup-agent/proving/prover.h"
 #include "backup-agent/retention/pruner.h"
 #include "backup-agent/retention/retention_policy.h"
 #include "backup-agent/source/checkpoint_source.h"
@@ -20,6 +21,7 @@
 #include "common/crypto/master_key.h"
 #include "common/storage/blob_store.h"
 #include "holdfast/agent/v1/state.pb.h"
+#include "holdfast/repository/v1/repository.pb.h"
 #include "holdfast/v1/backup_agent.pb.h"
 
 namespace holdfast {
@@ -74,6 +76,8 @@ class BackupRunner {
     const MasterKey* master_key = nullptr;
     Clock* clock = nullptr;
     RandomSource* random = nullptr;
+    // Where drills restore to; a folder of this runner's own, which need not be there.
+    std::string scratch_directory = "";
     // How destinations are opened; OpenBlobStore unless set.
     BlobStoreOpener open_blob_store = {};
   };
@@ -104,6 +108,27 @@ class BackupRunner {
                                          const agent::v1::StoreMemory& memory,
                                          const RetentionPolicy& policy, bool is_dry_run,
                                          const Cancellation& cancellation) = 0;
+
+  // Marks a backup at the destinations of `settings`: one result for each, in their order, which
+  // says whether it is there and was marked. FAILED_PRECONDITION for deleting what must stay (the
+  // newest that is not damaged, a pinned one), and for undeleting what may be removed at any
+  // moment.
+  struct MarkResult {
+    std::string destination_name;
+    absl::StatusOr<bool> is_marked;
+  };
+  virtual std::vector<MarkResult> Mark(const v1::Settings& settings,
+                                       const agent::v1::StoreMemory& memory,
+                                       const std::string& backup_id,
+                                       repository::v1::Mark::Kind kind,
+                                       const Cancellation& cancellation) = 0;
+
+  // Makes a check or drill, as `proof` says, at its destination, mends what another destination has
+  // whole, marks what was found, and returns the proof as it ended. `progress` is kept up
+  // meanwhile.
+  virtual v1::Proof Prove(const v1::Settings& settings, const agent::v1::StoreMemory& memory,
+                          const v1::Proof& proof, const std::shared_ptr<ProofProgress>& progress,
+                          const Cancellation& cancellation) = 0;
 
   // Makes a repository at a destination, unless there is one. FAILED_PRECONDITION says why it can't
   // be used. Only for a destination that somebody adds just now: of any other, an empty place is a

@@ -36,17 +36,23 @@ bool Fits(const ObjectEntry& entry, const WantedObject& wanted, const KeyId& key
          entry.key_id() == KeyIdBytes(key_id);
 }
 
-// Finds what of `manifest` is wanted and is there.
+// Finds what of `manifest` is wanted and is there, and not known to be damaged.
 absl::Status FindNamed(OpenDestination& open, const Manifest& manifest,
+                       const absl::flat_hash_set<std::string>& damaged_objects,
                        const FindHeldObjectsRequest& request, const ProgressCounter& progress,
                        const Cancellation& cancellation, HeldObjects& held) {
   int missing = 0;
+  int damaged = 0;
   for (const ObjectEntry& entry : manifest.files.objects()) {
     HOLDFAST_RETURN_IF_ERROR(cancellation.status());
     const absl::StatusOr<ParsedObjectName> name = ParseObjectName(entry.name());
     if (!name.ok()) continue;
     const auto wanted = request.wanted->find(name->identity);
     if (wanted == request.wanted->end() || !Fits(entry, wanted->second, request.key_id)) continue;
+    if (damaged_objects.contains(entry.name())) {
+      ++damaged;
+      continue;
+    }
     const absl::StatusOr<BlobInfo> info =
         open.blobs->Stat(ObjectPath(open.store->store_id(), entry.name()));
     progress->fetch_add(1);
@@ -63,6 +69,10 @@ absl::Status FindNamed(OpenDestination& open, const Manifest& manifest,
     held.warnings.push_back(absl::StrCat(
         missing, " objects of backup ", held.named_by,
         " are missing or cut short there and are sent again; that backup can't be restored"));
+  }
+  if (damaged > 0) {
+    held.warnings.push_back(absl::StrCat(damaged, " objects of backup ", held.named_by,
+                                         " were found damaged there and are sent again"));
   }
   return absl::OkStatus();
 }
@@ -159,8 +169,8 @@ absl::StatusOr<HeldObjects> FindHeldObjects(OpenDestination& open,
     }
     if (attempts == 0) held.latest_hash = loaded->sealed_hash;
     held.named_by = backup_id;
-    HOLDFAST_RETURN_IF_ERROR(
-        FindNamed(open, loaded->manifest, request, progress, cancellation, held));
+    HOLDFAST_RETURN_IF_ERROR(FindNamed(open, loaded->manifest, listing.damaged_objects, request,
+                                       progress, cancellation, held));
     break;
   }
   if (request.look_for_unnamed) {

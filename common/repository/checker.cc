@@ -1,6 +1,7 @@
 #include "common/repository/checker.h"
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <optional>
@@ -430,15 +431,16 @@ class StoreCheck {
     }
     progress_.objects_total = objects_.size();
     for (const auto& [key, object] : objects_) {
-      progress_.bytes_total += object.entry.sealed_size_bytes();
+      progress_.bytes_total += BytesToDo(object);
     }
     TellProgress();
     for (const auto& [key, object] : objects_) {
       HOLDFAST_RETURN_IF_ERROR(cancellation_.status());
-      const uint64_t bytes_done = progress_.bytes_done + object.entry.sealed_size_bytes();
+      const bool is_read = IsRead(object);
+      const uint64_t bytes_done = progress_.bytes_done + BytesToDo(object);
       const std::string path = ObjectPath(store_.store_id(), object.entry.name());
       absl::Status status = CheckObjectBeginning(path, object.entry);
-      if (status.ok() && options_.read_data) status = ReadObject(path, object);
+      if (status.ok() && is_read) status = ReadObject(path, object);
       if (!status.ok()) {
         HOLDFAST_RETURN_IF_ERROR(Report(path, status, IdsOf(object.backups)));
         unreadable_objects_.insert(object.entry.name());
@@ -449,6 +451,28 @@ class StoreCheck {
       TellProgress();
     }
     return absl::OkStatus();
+  }
+
+  // What it counts for in the progress.
+  uint64_t BytesToDo(const ClaimedObject& object) const {
+    return !options_.read_data || IsRead(object) ? object.entry.sealed_size_bytes() : 0;
+  }
+
+  // Whether its content is to be read and proven.
+  bool IsRead(const ClaimedObject& object) const {
+    if (!options_.read_data) return false;
+    if (!options_.only_backup_id.empty()) {
+      const bool is_needed = std::any_of(
+          object.backups.begin(), object.backups.end(),
+          [&](uint32_t index) { return backup_ids_[index] == options_.only_backup_id; });
+      if (!is_needed) return false;
+    }
+    // The identity is a keyed hash or random: any part of it spreads evenly.
+    const absl::StatusOr<ParsedObjectName> name = ParseObjectName(object.entry.name());
+    if (options_.shares <= 1 || !name.ok()) return true;
+    uint32_t number = 0;
+    std::memcpy(&number, name->identity.data(), sizeof(number));
+    return number % options_.shares == options_.share;
   }
 
   absl::Status CheckObjectBeginning(const std::string& path, const ObjectEntry& entry) {
@@ -501,6 +525,7 @@ class StoreCheck {
   }
 
   absl::Status CheckScatteredFiles() {
+    if (options_.shares > 1 || !options_.only_backup_id.empty()) return absl::OkStatus();
     for (const auto& [key, file] : scattered_files_) {
       const bool is_told_already = std::any_of(
           file.extents.begin(), file.extents.end(),

@@ -34,6 +34,12 @@ struct CheckOptions {
   // Whether every byte of every object is read and proven, or only that each is there with the
   // right length and header.
   bool read_data = false;
+  // With read_data: only the objects of this share are read, of so many shares, counted from 0.
+  // Every object belongs to one, the same at every check.
+  uint32_t share = 0;
+  uint32_t shares = 1;
+  // With read_data: only what this backup needs is read; all where empty.
+  std::string only_backup_id = {};
   std::function<void(const CheckProgress&)> on_progress;  // may be empty
 };
 
@@ -52,7 +58,8 @@ struct CheckReport {
 
 // Proves the backups of one store at one destination whole: every manifest opens, the chain of
 // manifests holds, every object that one names is there with the right length and header, and, with
-// read_data, every byte of it authenticates and every file has its checksum.
+// read_data, every byte of it authenticates and every file has its checksum. (A file that does not
+// lie in one piece of one object is only compared where all data is read; Holdfast writes none.)
 //
 // An error is returned only where the check itself could not be made (unreachable, cancelled).
 absl::StatusOr<CheckReport> CheckStore(StoreRepository& store, const CheckOptions& options,

@@ -597,6 +597,13 @@ absl::StatusOr<BackupListing> StoreRepository::ListBackups() {
     }
     if (!deciding.health.empty() && ParseMarkName(deciding.health)->kind == Mark::KIND_DAMAGED) {
       backup.is_damaged = true;
+      const absl::StatusOr<Mark> mark = ReadMark(deciding.health);
+      if (mark.ok()) {
+        listing.damaged_objects.insert(mark->damaged_objects().begin(),
+                                       mark->damaged_objects().end());
+      } else {
+        HOLDFAST_RETURN_IF_ERROR(CheckThatOnlyTheFileFailed(mark.status()));
+      }
     }
     if (!deciding.drill.empty() && ParseMarkName(deciding.drill)->kind == Mark::KIND_DRILLED) {
       HOLDFAST_ASSIGN_OR_RETURN(const bool is_good, is_good_mark(deciding.drill));

@@ -118,6 +118,9 @@ struct BackupListing {
   std::map<std::string, absl::Time> deleted;
   // Marks of backups whose manifests are gone, as of ParseMarkName: a prune was cut.
   std::vector<std::string> orphaned_marks;
+  // The objects that are not whole, as far as the marks of damaged backups name them. Nothing that
+  // is written uses them again.
+  absl::flat_hash_set<std::string> damaged_objects;
 
   const ListedBackup* Latest() const { return backups.empty() ? nullptr : &backups.back(); }
   // nullptr where there is none.

@@ -34,6 +34,32 @@ class RetentionTest(unittest.TestCase):
             with instance.serving(instance.root / "deleted") as restored:
                 self.assertEqual(restored.holdfast("doc", "get", "c", "a").stdout, b"0")
 
+    def test_pins_and_what_was_deleted_can_be_taken_back(self):
+        with harness.Instance() as instance:
+            instance.start()
+            instance.holdfast("doc", "put", "c", "a", stdin=b"1")
+            backups = [instance.backup_now() for _ in range(3)]
+            instance.holdfast("backup", "pin", backups[0])
+            self.assertIn("pinned", instance.holdfast("backup", "list").stdout.decode())
+            instance.holdfast("backup", "delete", backups[0], expect=harness.EXIT_REFUSED)
+            instance.holdfast("backup", "delete", backups[2], expect=harness.EXIT_REFUSED)
+            instance.holdfast("backup", "delete", backups[1])
+            self.assertEqual(self.listed(instance), [backups[2], backups[0]])
+            deleted = instance.holdfast("backup", "list", "--deleted", "--json").json["backups"]
+            self.assertEqual([backup["backup_id"] for backup in deleted], [backups[1]])
+            instance.holdfast("backup", "undelete", backups[1])
+            self.assertEqual(self.listed(instance), backups[::-1])
+            instance.holdfast("backup", "undelete", backups[1], expect=harness.EXIT_NOT_FOUND)
+            # Retention keeps what is pinned.
+            instance.holdfast("settings", "set", "--keep-within", "0", "--keep-daily", "0",
+                              "--keep-weekly", "0", "--keep-monthly", "0", "--keep-yearly", "0",
+                              "--keep-last", "1")
+            instance.holdfast("prune")
+            self.assertEqual(self.listed(instance), [backups[2], backups[0]])
+            instance.holdfast("backup", "unpin", backups[0])
+            instance.holdfast("prune")
+            self.assertEqual(self.listed(instance), [backups[2]])
+
     def listed(self, instance):
         """The ids of the backups at the destination, newest first."""
         return [backup["backup_id"] for backup in

@@ -294,6 +294,73 @@ std::vector<BackupRunner::PruneResult> FakeBackupRunner::Prune(
   return results;
 }
 
+void FakeBackupRunner::SetMarkResult(const std::string& name, absl::StatusOr<bool> is_marked) {
+  MutexLock lock(&mutex_);
+  mark_results_.insert_or_assign(name, std::move(is_marked));
+}
+
+std::vector<BackupRunner::MarkResult> FakeBackupRunner::Mark(
+    const v1::Settings& settings, const agent::v1::StoreMemory& /*memory*/,
+    const std::string& /*backup_id*/, repository::v1::Mark::Kind /*kind*/,
+    const Cancellation& /*cancellation*/) {
+  MutexLock lock(&mutex_);
+  std::vector<MarkResult> results;
+  for (const v1::Destination& destination : settings.destinations()) {
+    const auto result = mark_results_.find(destination.name());
+    results.push_back({destination.name(), result == mark_results_.end()
+                                               ? absl::StatusOr<bool>(true)
+                                               : result->second});
+  }
+  return results;
+}
+
+void FakeBackupRunner::SetProof(const v1::Proof& ended) {
+  MutexLock lock(&mutex_);
+  proof_ = ended;
+}
+
+v1::Proof FakeBackupRunner::AwaitProof(int number) {
+  MutexLock lock(&mutex_);
+  while (proofs_begun_ < number) changed_.Wait(&mutex_);
+  return last_proof_;
+}
+
+int FakeBackupRunner::proofs_begun() const {
+  MutexLock lock(&mutex_);
+  return proofs_begun_;
+}
+
+void FakeBackupRunner::BlockProofs(bool are_blocked) {
+  MutexLock lock(&mutex_);
+  are_proofs_blocked_ = are_blocked;
+  changed_.SignalAll();
+}
+
+v1::Proof FakeBackupRunner::Prove(const v1::Settings& /*settings*/,
+                                  const agent::v1::StoreMemory& /*memory*/, const v1::Proof& proof,
+                                  const std::shared_ptr<ProofProgress>& progress,
+                                  const Cancellation& cancellation) {
+  CancellationCallback wake(cancellation, [this] {
+    MutexLock lock(&mutex_);
+    changed_.SignalAll();
+  });
+  MutexLock lock(&mutex_);
+  progress->bytes_total = 100;
+  ++proofs_begun_;
+  last_proof_ = proof;
+  changed_.SignalAll();
+  while (are_proofs_blocked_ && !cancellation.IsCancelled()) changed_.Wait(&mutex_);
+  v1::Proof ended = proof;
+  if (cancellation.IsCancelled()) {
+    ended.set_state(v1::Proof::STATE_FAILED);
+    ended.set_error(std::string(cancellation.status().message()));
+    return ended;
+  }
+  ended.set_state(v1::Proof::STATE_SUCCEEDED);
+  ended.MergeFrom(proof_);
+  return ended;
+}
+
 absl::Status FakeBackupRunner::PrepareDestination(const v1::Destination& destination) {
   MutexLock lock(&mutex_);
   prepared_.push_back(destination.name());

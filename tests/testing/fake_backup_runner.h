@@ -86,6 +86,17 @@ class FakeBackupRunner : public BackupRunner {
   // Waits until so many prunes have ended.
   void AwaitPrunes(int count);
 
+  // What marks say from now on; true unless set.
+  void SetMarkResult(const std::string& name, absl::StatusOr<bool> is_marked);
+
+  // What checks and drills come to from now on: these fields of the proof. They succeed unless set.
+  void SetProof(const v1::Proof& ended);
+  // Waits until so many have begun, and returns the last.
+  v1::Proof AwaitProof(int number);
+  int proofs_begun() const;
+  // Checks and drills wait meanwhile, until they are cancelled.
+  void BlockProofs(bool are_blocked);
+
   // What PrepareDestination answers for a destination of this name; OK unless set.
   void SetPrepareStatus(const std::string& name, const absl::Status& status);
   // Those that were prepared, in order.
@@ -100,6 +111,12 @@ class FakeBackupRunner : public BackupRunner {
   std::vector<PruneResult> Prune(const v1::Settings& settings, const agent::v1::StoreMemory& memory,
                                  const RetentionPolicy& policy, bool is_dry_run,
                                  const Cancellation& cancellation) override;
+  std::vector<MarkResult> Mark(const v1::Settings& settings, const agent::v1::StoreMemory& memory,
+                               const std::string& backup_id, repository::v1::Mark::Kind kind,
+                               const Cancellation& cancellation) override;
+  v1::Proof Prove(const v1::Settings& settings, const agent::v1::StoreMemory& memory,
+                  const v1::Proof& proof, const std::shared_ptr<ProofProgress>& progress,
+                  const Cancellation& cancellation) override;
   absl::Status PrepareDestination(const v1::Destination& destination) override;
 
  private:
@@ -127,6 +144,11 @@ class FakeBackupRunner : public BackupRunner {
   std::map<std::string, absl::Status> prepare_statuses_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, absl::StatusOr<PruneReport>> prune_results_ ABSL_GUARDED_BY(mutex_);
   int prunes_ended_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::map<std::string, absl::StatusOr<bool>> mark_results_ ABSL_GUARDED_BY(mutex_);
+  v1::Proof proof_ ABSL_GUARDED_BY(mutex_);
+  v1::Proof last_proof_ ABSL_GUARDED_BY(mutex_);
+  int proofs_begun_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool are_proofs_blocked_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::string> prepared_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -126,6 +126,7 @@ class StoreSupervisorTest : public ::testing::Test {
   ~StoreSupervisorTest() override {
     runner_.set_is_stuck(false);
     runner_.BlockListings(false);
+    runner_.BlockProofs(false);
     store_.Silence(false);
   }
 
@@ -214,6 +215,28 @@ class StoreSupervisorTest : public ::testing::Test {
   absl::StatusOr<v1::Settings> Update(const v1::Settings& settings) {
     Answer<v1::Settings> answer;
     supervisor_->UpdateSettings(settings, answer.Callback());
+    return answer.Await();
+  }
+
+  v1::Proof AwaitProofEnd(const std::string& proof_id) {
+    v1::Proof proof;
+    AwaitThat([&] {
+      proof = *supervisor_->upkeep().GetProof(proof_id);
+      return proof.state() != v1::Proof::STATE_RUNNING;
+    });
+    return proof;
+  }
+  // Proofs are counted from when a backup was first seen.
+  void AwaitFirstBackupSeen() {
+    AwaitThat([this] {
+      agent::v1::StoreState state;
+      supervisor_->upkeep().AddToState(state);
+      return !state.proof_memories().empty();
+    });
+  }
+  absl::StatusOr<v1::MarkBackupResponse> Mark(const v1::MarkBackupRequest& request) {
+    Answer<v1::MarkBackupResponse> answer;
+    supervisor_->upkeep().MarkBackup(request, answer.Callback());
     return answer.Await();
   }
 
@@ -926,7 +949,7 @@ TEST_F(StoreSupervisorTest, PrunesAfterARunThatSucceeded) {
   Answer<v1::PruneBackupsResponse> answer;
   do {  // until the first is done
     answer = {};
-    supervisor_->PruneBackups({}, answer.Callback());
+    supervisor_->upkeep().PruneBackups({}, answer.Callback());
   } while (absl::IsAborted(answer.Await().status()));
   const v1::BackupStatus status = supervisor_->GetStatus();
   EXPECT_EQ(status.destinations(0).prune_error(), "a manifest is damaged");
@@ -944,11 +967,11 @@ TEST_F(StoreSupervisorTest, RetentionIsTriedBeforeItIsSet) {
   v1::PruneBackupsRequest request;
   request.mutable_retention()->set_keep_last(1);
   Answer<v1::PruneBackupsResponse> refused;
-  supervisor_->PruneBackups(request, refused.Callback());
+  supervisor_->upkeep().PruneBackups(request, refused.Callback());
   EXPECT_THAT(refused.Await(), StatusIs(absl::StatusCode::kInvalidArgument));
   request.set_dry_run(true);
   Answer<v1::PruneBackupsResponse> answer;
-  supervisor_->PruneBackups(request, answer.Callback());
+  supervisor_->upkeep().PruneBackups(request, answer.Callback());
   ASSERT_OK_AND_ASSIGN(const v1::PruneBackupsResponse response, answer.Await());
   ASSERT_EQ(response.destinations_size(), 1);
   EXPECT_EQ(response.destinations(0).decisions(0).backup_id(), "b2") << "the newest first";
@@ -962,6 +985,137 @@ TEST_F(StoreSupervisorTest, WrongRetentionIsRefused) {
   settings.mutable_retention()->set_time_zone("Mars");
   EXPECT_THAT(Update(settings),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("retention.time_zone")));
+}
+
+// --- Checks and drills -----------------------------------------------------------------------
+
+TEST_F(StoreSupervisorTest, DrillOnDemandIsShownAndRemembered) {
+  Start();
+  TakeBackup(1);
+  runner_.BlockProofs(true);
+  v1::StartProofRequest request;
+  request.set_kind(v1::Proof::KIND_DRILL);
+  ASSERT_OK_AND_ASSIGN(const v1::Proof begun,
+                       supervisor_->upkeep().StartProof(request, supervisor_->GetSettings()));
+  EXPECT_EQ(begun.destination_name(), "local");
+  runner_.AwaitProof(1);
+  EXPECT_EQ(supervisor_->GetStatus().current_proof().bytes_total(), 100u);
+  EXPECT_THAT(supervisor_->upkeep().StartProof(request, supervisor_->GetSettings()),
+              StatusIs(absl::StatusCode::kAborted, HasSubstr("in progress")));
+  v1::Proof result;
+  result.set_backup_id("20261101T000000.000Z-00000001");
+  *result.mutable_restore_duration() = ToProto(absl::Seconds(42));
+  runner_.SetProof(result);
+  runner_.BlockProofs(false);
+  const v1::Proof ended = AwaitProofEnd(begun.proof_id());
+  EXPECT_EQ(ended.state(), v1::Proof::STATE_SUCCEEDED);
+  v1::DestinationStatus status = supervisor_->GetStatus().destinations(0);
+  EXPECT_EQ(status.last_drill_backup_id(), result.backup_id());
+  EXPECT_EQ(FromProto(status.last_drill_duration()), absl::Seconds(42));
+  RestartFrom(SavedState());
+  EXPECT_EQ(supervisor_->GetStatus().destinations(0).last_drill_backup_id(), result.backup_id());
+  EXPECT_EQ(supervisor_->upkeep().GetProof("")->proof_id(), begun.proof_id());
+}
+
+TEST_F(StoreSupervisorTest, DamageThatAProofFoundDegradesTheVerdict) {
+  Start();
+  TakeBackup(1);
+  v1::Proof result;
+  result.set_state(v1::Proof::STATE_DAMAGED);
+  result.set_error("stores/x: damaged");
+  runner_.SetProof(result);
+  v1::StartProofRequest request;
+  request.set_kind(v1::Proof::KIND_CHECK);
+  ASSERT_OK_AND_ASSIGN(const v1::Proof begun,
+                       supervisor_->upkeep().StartProof(request, supervisor_->GetSettings()));
+  AwaitProofEnd(begun.proof_id());
+  EXPECT_THAT(supervisor_->GetStatus().reason(), HasSubstr("local: stores/x: damaged"));
+  EXPECT_EQ(supervisor_->GetStatus().verdict(), v1::BackupStatus::VERDICT_DEGRADED);
+}
+
+TEST_F(StoreSupervisorTest, ProofsBeginByThemselvesAnHourAfterTheFirstBackup) {
+  Start();
+  runner_.AwaitListings(1);
+  TakeBackup(1);
+  AwaitFirstBackupSeen();
+  clock_.Advance(absl::Minutes(59));
+  EXPECT_EQ(runner_.proofs_begun(), 0);
+  clock_.Advance(absl::Minutes(12));  // it is looked every 10 minutes
+  const v1::Proof first = runner_.AwaitProof(1);
+  const v1::Proof second = runner_.AwaitProof(2);
+  EXPECT_NE(first.kind(), second.kind()) << "a check and a drill";
+  const v1::Proof& check = first.kind() == v1::Proof::KIND_CHECK ? first : second;
+  EXPECT_EQ(check.share(), 1u);
+  EXPECT_EQ(check.shares(), 30u);
+}
+
+// A drill that ends the process (memory, a bug) must not do so again and again.
+TEST_F(StoreSupervisorTest, ProofWhoseAgentWasKilledIsNotBegunAgainAtOnce) {
+  Start();
+  runner_.AwaitListings(1);
+  TakeBackup(1);
+  AwaitFirstBackupSeen();
+  runner_.BlockProofs(true);
+  clock_.Advance(absl::Minutes(71));
+  const v1::Proof begun = runner_.AwaitProof(1);
+  RestartFrom(SavedState());
+  runner_.BlockProofs(false);
+  clock_.Advance(absl::Minutes(11));
+  EXPECT_NE(runner_.AwaitProof(2).kind(), begun.kind()) << "the other one is due";
+  clock_.Advance(absl::Minutes(11));
+  EXPECT_EQ(runner_.proofs_begun(), 2);
+}
+
+TEST_F(StoreSupervisorTest, CancelledProofSaysNothing) {
+  Start();
+  TakeBackup(1);
+  runner_.BlockProofs(true);
+  v1::StartProofRequest request;
+  request.set_kind(v1::Proof::KIND_DRILL);
+  ASSERT_OK_AND_ASSIGN(const v1::Proof begun,
+                       supervisor_->upkeep().StartProof(request, supervisor_->GetSettings()));
+  runner_.AwaitProof(1);
+  ASSERT_OK(supervisor_->upkeep().CancelProof(""));
+  EXPECT_EQ(AwaitProofEnd(begun.proof_id()).state(), v1::Proof::STATE_CANCELLED);
+  EXPECT_EQ(supervisor_->GetStatus().destinations(0).proof_error(), "");
+  EXPECT_THAT(supervisor_->upkeep().CancelProof(begun.proof_id()),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("it cancelled")));
+}
+
+TEST_F(StoreSupervisorTest, BadProofRequestIsRefused) {
+  Start();
+  v1::StartProofRequest request;
+  EXPECT_THAT(supervisor_->upkeep().StartProof(request, supervisor_->GetSettings()),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("kind")));
+  request.set_kind(v1::Proof::KIND_DRILL);
+  request.set_backup_id("../x");
+  EXPECT_THAT(supervisor_->upkeep().StartProof(request, supervisor_->GetSettings()),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("backup_id")));
+  request.clear_backup_id();
+  request.set_destination_name("nowhere");
+  EXPECT_THAT(supervisor_->upkeep().StartProof(request, supervisor_->GetSettings()),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("nowhere")));
+}
+
+TEST_F(StoreSupervisorTest, MarkTellsHowItWentAtEachDestination) {
+  config_.destinations.push_back({"share", "file:///mnt/share"});
+  Start();
+  runner_.SetMarkResult("share", absl::UnavailableError("it hangs"));
+  v1::MarkBackupRequest request;
+  request.set_backup_id("20261101T000000.000Z-00000001");
+  request.set_mark(v1::MarkBackupRequest::MARK_PINNED);
+  ASSERT_OK_AND_ASSIGN(const v1::MarkBackupResponse response, Mark(request));
+  EXPECT_TRUE(response.destinations(0).marked());
+  EXPECT_EQ(response.destinations(1).error(), "it hangs");
+  runner_.SetMarkResult("local", absl::FailedPreconditionError("it is the newest"));
+  EXPECT_THAT(Mark(request),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("the newest")));
+  runner_.SetMarkResult("local", false);
+  EXPECT_THAT(Mark(request), StatusIs(absl::StatusCode::kUnavailable, HasSubstr("it hangs")));
+  runner_.SetMarkResult("share", false);
+  EXPECT_THAT(Mark(request), StatusIs(absl::StatusCode::kNotFound));
+  request.set_backup_id("x");
+  EXPECT_THAT(Mark(request), StatusIs(absl::StatusCode::kInvalidArgument));
 }
 
 TEST_F(StoreSupervisorTest, SettingsThatWereChangedMeanwhileAreNotOverwritten) {

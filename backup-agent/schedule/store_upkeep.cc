@@ -1,0 +1,652 @@
+#include "backup-agent/schedule/store_upkeep.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "backup-agent/retention/retention_policy.h"
+#include "backup-agent/schedule/bounded_text.h"
+#include "backup-agent/schedule/paging.h"
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+#include "common/base/time_format.h"
+#include "common/messages/proto_time.h"
+#include "common/repository/layout.h"
+
+namespace holdfast {
+namespace {
+
+// A prune, and somebody's mark.
+constexpr int kBackgroundThreads = 2;
+constexpr size_t kBackgroundTasksMax = 64;
+
+// How often it is looked whether a check or drill is due; sooner where a run was in the way.
+constexpr absl::Duration kLookInterval = absl::Minutes(10);
+constexpr absl::Duration kLookAfterRun = absl::Minutes(1);
+// When one that could not be made is tried again.
+constexpr absl::Duration kProofRetry = absl::Hours(1);
+
+constexpr size_t kProofIdRandomBytes = 4;
+
+absl::Status ShuttingDown() {
+  return absl::UnavailableError("the agent is shutting down; try again later");
+}
+
+absl::Status NoProof(absl::string_view proof_id) {
+  return absl::NotFoundError(proof_id.empty() ? std::string("there was no check or drill yet")
+                                              : absl::StrCat("there is no check or drill ",
+                                                             absl::Utf8SafeCHexEscape(proof_id),
+                                                             ", or it is no longer remembered"));
+}
+
+const char* Word(v1::Proof::Kind kind) { return kind == v1::Proof::KIND_DRILL ? "drill" : "check"; }
+
+const char* Word(v1::Proof::State state) {
+  switch (state) {
+    case v1::Proof::STATE_SUCCEEDED:
+      return "succeeded";
+    case v1::Proof::STATE_DAMAGED:
+      return "found damage";
+    case v1::Proof::STATE_CANCELLED:
+      return "cancelled";
+    default:
+      return "failed";
+  }
+}
+
+v1::DestinationPrune DescribePrune(const BackupRunner::PruneResult& result) {
+  v1::DestinationPrune pruned;
+  pruned.set_destination_name(result.destination_name);
+  if (!result.report.ok()) {
+    pruned.set_error(std::string(result.report.status().message()));
+    return pruned;
+  }
+  const PruneReport& report = *result.report;
+  for (auto decision = report.decisions.rbegin(); decision != report.decisions.rend(); ++decision) {
+    v1::RetentionDecision& described = *pruned.add_decisions();
+    described.set_backup_id(decision->backup_id);
+    *described.mutable_checkpoint_time() = ToProto(decision->time);
+    described.set_kept(decision->is_kept);
+    for (const std::string& reason : decision->reasons) described.add_reasons(reason);
+  }
+  pruned.set_backups_deleted(report.backups_deleted);
+  pruned.set_backups_removed(report.backups_removed);
+  pruned.set_objects_removed(report.objects_removed);
+  pruned.set_removed_bytes(report.removed_bytes);
+  pruned.set_removal_refusal(report.removal_refusal);
+  return pruned;
+}
+
+void LogPrune(absl::string_view store_name, const BackupRunner::PruneResult& result) {
+  if (!result.report.ok()) {
+    LogWarning("backups can't be pruned", {{"store", store_name},
+                                           {"destination", result.destination_name},
+                                           {"error", result.report.status()}});
+    return;
+  }
+  const PruneReport& report = *result.report;
+  if (report.backups_deleted + report.backups_removed + report.objects_removed == 0) return;
+  LogInfo("pruned", {{"store", store_name},
+                     {"destination", result.destination_name},
+                     {"backups_deleted", report.backups_deleted},
+                     {"backups_removed", report.backups_removed},
+                     {"objects_removed", report.objects_removed},
+                     {"removed_bytes", report.removed_bytes}});
+}
+
+void LogProof(const v1::Proof& proof) {
+  const bool is_well =
+      proof.state() == v1::Proof::STATE_SUCCEEDED || proof.state() == v1::Proof::STATE_CANCELLED;
+  Log(is_well ? LogLevel::kInfo : LogLevel::kError,
+      absl::StrCat("a ", Word(proof.kind()), " ended"),
+      {{"store", proof.store_name()},
+       {"proof_id", proof.proof_id()},
+       {"destination", proof.destination_name()},
+       {"state", Word(proof.state())},
+       {"backup_id", proof.backup_id()},
+       {"damages", proof.damage_count()},
+       {"error", proof.error()}});
+}
+
+int64_t LastTimeUs(const agent::v1::ProofMemory& memory, v1::Proof::Kind kind) {
+  return kind == v1::Proof::KIND_DRILL ? memory.last_drill_time_us() : memory.last_check_time_us();
+}
+
+void SetLastTimeUs(agent::v1::ProofMemory& memory, v1::Proof::Kind kind, int64_t time_us) {
+  if (kind == v1::Proof::KIND_DRILL) {
+    memory.set_last_drill_time_us(time_us);
+  } else {
+    memory.set_last_check_time_us(time_us);
+  }
+}
+
+absl::StatusOr<repository::v1::Mark::Kind> ToMarkKind(v1::MarkBackupRequest::Mark mark) {
+  switch (mark) {
+    case v1::MarkBackupRequest::MARK_PINNED:
+      return repository::v1::Mark::KIND_PINNED;
+    case v1::MarkBackupRequest::MARK_UNPINNED:
+      return repository::v1::Mark::KIND_UNPINNED;
+    case v1::MarkBackupRequest::MARK_DELETED:
+      return repository::v1::Mark::KIND_DELETED;
+    case v1::MarkBackupRequest::MARK_UNDELETED:
+      return repository::v1::Mark::KIND_UNDELETED;
+    default:
+      return absl::InvalidArgumentError("mark: pinned, unpinned, deleted or undeleted");
+  }
+}
+
+// What a call of MarkBackup returns.
+absl::StatusOr<v1::MarkBackupResponse> DescribeMarks(
+    const std::string& backup_id, const std::vector<BackupRunner::MarkResult>& results) {
+  v1::MarkBackupResponse response;
+  bool is_anywhere = false;
+  absl::Status refusal;
+  for (const BackupRunner::MarkResult& result : results) {
+    v1::DestinationMark& described = *response.add_destinations();
+    described.set_destination_name(result.destination_name);
+    described.set_marked(result.is_marked.value_or(false));
+    is_anywhere = is_anywhere || described.marked();
+    if (result.is_marked.ok()) continue;
+    described.set_error(std::string(result.is_marked.status().message()));
+    if (absl::IsFailedPrecondition(result.is_marked.status())) {
+      refusal.Update(result.is_marked.status());
+    }
+  }
+  if (is_anywhere) return response;
+  if (!refusal.ok()) return refusal;
+  for (const BackupRunner::MarkResult& result : results) {
+    if (result.is_marked.ok()) continue;
+    return absl::UnavailableError(absl::StrCat("destination ", result.destination_name, ": ",
+                                               result.is_marked.status().message()));
+  }
+  return absl::NotFoundError(absl::StrCat("no destination holds a backup ", backup_id));
+}
+
+}  // namespace
+
+// --- Start and end ---------------------------------------------------------------------------
+
+StoreUpkeep::StoreUpkeep(absl::string_view store_name, const Dependencies& dependencies)
+    : name_(store_name),
+      dependencies_(dependencies),
+      clock_(*dependencies.clock),
+      background_({.name = absl::StrCat("up-", store_name),
+                   .threads = kBackgroundThreads,
+                   .queue_max = kBackgroundTasksMax}) {
+  MutexLock lock(&mutex_);
+  next_look_ = clock_.MonotonicNow() + kLookAfterRun;
+}
+
+void StoreUpkeep::Load(const agent::v1::StoreState& state) {
+  MutexLock lock(&mutex_);
+  proofs_.assign(state.proofs().begin(), state.proofs().end());
+  for (const auto& [name, memory] : state.proof_memories()) memories_[name] = memory;
+}
+
+void StoreUpkeep::Start() {
+  MutexLock lock(&mutex_);
+  has_proof_loop_ended_ = false;
+  proof_thread_ = Thread(absl::StrCat("prove-", name_), [this] { RunProofs(); });
+}
+
+StoreUpkeep::~StoreUpkeep() {
+  BeginShutdown();
+  proof_thread_.Join();
+  background_.Shutdown();
+}
+
+void StoreUpkeep::BeginShutdown() {
+  {
+    MutexLock lock(&mutex_);
+    if (is_stopping_) return;
+    is_stopping_ = true;
+    proof_wanted_.SignalAll();
+  }
+  // Without the lock: what is called back may take it.
+  stop_.Cancel(absl::CancelledError("the agent is shutting down"));
+}
+
+bool StoreUpkeep::AwaitStopped(MonotonicTime deadline) {
+  MutexLock lock(&mutex_);
+  while (!has_proof_loop_ended_ || background_tasks_ > 0) {
+    if (!clock_.WaitUntil(&stopped_, &mutex_, deadline)) break;
+  }
+  return has_proof_loop_ended_ && background_tasks_ == 0;
+}
+
+void StoreUpkeep::Schedule(absl::AnyInvocable<void()> task) {
+  ++background_tasks_;
+  const bool is_taken = background_.TrySchedule([this, task = std::move(task)]() mutable {
+    task();
+    MutexLock lock(&mutex_);
+    --background_tasks_;
+    stopped_.SignalAll();
+  });
+  // Refused at shutdown only: callers see to it that there is room.
+  if (!is_taken) --background_tasks_;
+}
+
+// --- Pruning and marking ---------------------------------------------------------------------
+
+bool StoreUpkeep::HasRoom() const { return background_tasks_ < kBackgroundTasksMax; }
+
+void StoreUpkeep::PruneSoon() {
+  MutexLock lock(&mutex_);
+  if (is_pruning_ || is_stopping_ || !HasRoom()) return;
+  is_pruning_ = true;
+  Schedule([this] {
+    static_cast<void>(Prune(std::nullopt, /*is_dry_run=*/false));
+    MutexLock task_lock(&mutex_);
+    is_pruning_ = false;
+  });
+}
+
+void StoreUpkeep::PruneBackups(const v1::PruneBackupsRequest& request, PruneCallback callback) {
+  std::optional<v1::Retention> retention;
+  if (request.has_retention()) retention = request.retention();
+  absl::Status refusal;
+  if (retention.has_value() && !request.dry_run()) {
+    refusal = absl::InvalidArgumentError(
+        "retention goes with dry_run only: backups are deleted by the retention of the settings");
+  }
+  {
+    MutexLock lock(&mutex_);
+    if (is_stopping_) {
+      refusal = ShuttingDown();
+    } else if (is_pruning_ || !HasRoom()) {
+      refusal.Update(absl::AbortedError("backups are being pruned already; try again later"));
+    }
+    if (refusal.ok()) {
+      is_pruning_ = true;
+      Schedule([this, retention = std::move(retention), is_dry_run = request.dry_run(),
+                callback = std::move(callback)]() mutable {
+        absl::StatusOr<v1::PruneBackupsResponse> response = Prune(retention, is_dry_run);
+        {
+          MutexLock task_lock(&mutex_);
+          is_pruning_ = false;
+        }
+        callback(std::move(response));
+      });
+      return;
+    }
+  }
+  callback(refusal);
+}
+
+absl::StatusOr<v1::PruneBackupsResponse> StoreUpkeep::Prune(
+    const std::optional<v1::Retention>& retention, bool is_dry_run) {
+  const UpkeepHost::View view = dependencies_.host->Look();
+  const absl::StatusOr<RetentionPolicy> policy =
+      RetentionPolicy::Create(retention.value_or(view.settings.retention()));
+  if (!policy.ok()) {
+    // That of the settings was good when it was set.
+    LogWarning("the retention can't be used, no backup is deleted",
+               {{"store", name_}, {"error", policy.status()}});
+    return policy.status();
+  }
+  const std::vector<BackupRunner::PruneResult> results =
+      dependencies_.runner->Prune(view.settings, view.memory, *policy, is_dry_run, stop_.token());
+  v1::PruneBackupsResponse response;
+  for (const BackupRunner::PruneResult& result : results) {
+    *response.add_destinations() = DescribePrune(result);
+    if (!is_dry_run) LogPrune(name_, result);
+  }
+  if (is_dry_run) return response;
+  {
+    MutexLock lock(&mutex_);
+    if (is_stopping_) return response;
+    prune_errors_.clear();
+    for (const v1::DestinationPrune& pruned : response.destinations()) {
+      if (!pruned.error().empty()) {
+        prune_errors_[pruned.destination_name()] = CutError(pruned.error());
+      }
+    }
+  }
+  dependencies_.host->OnBackupsChanged();
+  return response;
+}
+
+void StoreUpkeep::MarkBackup(const v1::MarkBackupRequest& request, MarkCallback callback) {
+  absl::StatusOr<repository::v1::Mark::Kind> kind = ToMarkKind(request.mark());
+  absl::Status refusal = kind.status();
+  if (!IsBackupId(request.backup_id())) {
+    refusal.Update(absl::InvalidArgumentError("backup_id: the id of a backup is required"));
+  }
+  {
+    MutexLock lock(&mutex_);
+    if (is_stopping_) {
+      refusal = ShuttingDown();
+    } else if (!HasRoom()) {
+      refusal.Update(absl::ResourceExhaustedError("too many callers wait already; try again"));
+    }
+    if (refusal.ok()) {
+      Schedule([this, backup_id = request.backup_id(), kind = *kind,
+                callback = std::move(callback)]() mutable {
+        const UpkeepHost::View view = dependencies_.host->Look();
+        absl::StatusOr<v1::MarkBackupResponse> response = DescribeMarks(
+            backup_id,
+            dependencies_.runner->Mark(view.settings, view.memory, backup_id, kind, stop_.token()));
+        if (response.ok()) {
+          LogInfo("a backup was marked", {{"store", name_},
+                                          {"backup_id", backup_id},
+                                          {"mark", repository::v1::Mark::Kind_Name(kind)}});
+          dependencies_.host->OnBackupsChanged();
+        }
+        callback(std::move(response));
+      });
+      return;
+    }
+  }
+  callback(refusal);
+}
+
+// --- Checks and drills -----------------------------------------------------------------------
+
+void StoreUpkeep::RunProofs() {
+  while (true) {
+    std::optional<Current> current = BeginNextProof();
+    if (!current.has_value()) break;
+    LogInfo(absl::StrCat("a ", Word(current->proof.kind()), " begins"),
+            {{"store", name_},
+             {"proof_id", current->proof.proof_id()},
+             {"destination", current->proof.destination_name()}});
+    // When it began must be known even if it ends this process: else it would begin again at once,
+    // and again.
+    dependencies_.host->SaveUpkeep();
+    const UpkeepHost::View view = dependencies_.host->Look();
+    EndProof(dependencies_.runner->Prove(view.settings, view.memory, current->proof,
+                                         current->progress, current->cancellation->token()));
+    // Before anybody is told.
+    dependencies_.host->SaveUpkeep();
+    ShowEndedProof();
+    dependencies_.host->OnBackupsChanged();
+  }
+  MutexLock lock(&mutex_);
+  has_proof_loop_ended_ = true;
+  stopped_.SignalAll();
+}
+
+std::optional<StoreUpkeep::Current> StoreUpkeep::BeginNextProof() {
+  while (true) {
+    {
+      MutexLock lock(&mutex_);
+      while (!is_stopping_ && !current_.has_value() && clock_.MonotonicNow() < next_look_) {
+        clock_.WaitUntil(&proof_wanted_, &mutex_, next_look_);
+      }
+      if (is_stopping_) return std::nullopt;
+      if (current_.has_value()) return current_;  // that of a StartProof
+    }
+    const UpkeepHost::View view = dependencies_.host->Look();
+    MutexLock lock(&mutex_);
+    next_look_ = clock_.MonotonicNow() + (view.is_run_in_progress ? kLookAfterRun : kLookInterval);
+    if (is_stopping_ || current_.has_value() || view.is_run_in_progress) continue;
+    std::optional<v1::Proof> proof = ChooseDueProof(view);
+    if (proof.has_value()) {
+      BeginProof(*std::move(proof));
+      next_look_ = clock_.MonotonicNow();  // another may be due
+    }
+  }
+}
+
+std::vector<ProvableDestination> StoreUpkeep::Provable(const v1::Settings& settings,
+                                                       const std::set<std::string>& holding) const {
+  std::vector<ProvableDestination> destinations;
+  for (const v1::Destination& destination : settings.destinations()) {
+    ProvableDestination& provable = destinations.emplace_back();
+    provable.name = destination.name();
+    const auto memory = memories_.find(destination.name());
+    if (memory != memories_.end()) provable.memory = memory->second;
+    provable.has_backups =
+        holding.contains(destination.name()) && provable.memory.first_backup_time_us() != 0;
+  }
+  return destinations;
+}
+
+std::optional<v1::Proof> StoreUpkeep::ChooseDueProof(const UpkeepHost::View& view) const {
+  const MonotonicTime now = clock_.MonotonicNow();
+  for (const DueProof& due : FindDueProofs(view.settings.proving(),
+                                           Provable(view.settings, view.holding), clock_.Now())) {
+    const auto not_before = not_before_.find({due.destination_name, due.kind});
+    if (not_before != not_before_.end() && now < not_before->second) continue;
+    v1::Proof proof;
+    proof.set_kind(due.kind);
+    proof.set_destination_name(due.destination_name);
+    if (due.kind == v1::Proof::KIND_CHECK) {
+      const auto memory = memories_.find(due.destination_name);
+      const uint32_t shares = view.settings.proving().read_data_days();
+      proof.set_shares(shares);
+      proof.set_share(memory == memories_.end() ? 1 : memory->second.next_share() % shares + 1);
+    }
+    return proof;
+  }
+  return std::nullopt;
+}
+
+void StoreUpkeep::BeginProof(v1::Proof proof) {
+  const absl::Time now = clock_.Now();
+  proof.set_proof_id(
+      absl::StrCat(FormatTimeCompact(now), "-", dependencies_.random->Hex(kProofIdRandomBytes)));
+  proof.set_store_name(name_);
+  proof.set_state(v1::Proof::STATE_RUNNING);
+  *proof.mutable_start_time() = ToProto(now);
+  current_.emplace();
+  agent::v1::ProofMemory& memory = memories_[proof.destination_name()];
+  current_->earlier_time_us = LastTimeUs(memory, proof.kind());
+  SetLastTimeUs(memory, proof.kind(), absl::ToUnixMicros(now));
+  current_->proof = std::move(proof);
+  current_->progress = std::make_shared<ProofProgress>();
+  current_->cancellation = std::make_shared<CancellationSource>(stop_.token());
+}
+
+void StoreUpkeep::EndProof(v1::Proof proof) {
+  const absl::Time now = clock_.Now();
+  MutexLock lock(&mutex_);
+  const v1::Proof shown = Shown(*current_);
+  proof.set_bytes_done(shown.bytes_done());
+  proof.set_bytes_total(shown.bytes_total());
+  proof.set_documents_done(shown.documents_done());
+  proof.set_documents_total(shown.documents_total());
+  if (current_->cancellation->token().IsCancelled() && proof.state() == v1::Proof::STATE_FAILED) {
+    proof.set_state(v1::Proof::STATE_CANCELLED);
+    proof.set_error(std::string(current_->cancellation->token().status().message()));
+  }
+  proof.set_error(CutError(proof.error()));
+  *proof.mutable_end_time() = ToProto(now);
+  LogProof(proof);
+
+  agent::v1::ProofMemory& memory = memories_[proof.destination_name()];
+  const bool was_made =
+      proof.state() == v1::Proof::STATE_SUCCEEDED || proof.state() == v1::Proof::STATE_DAMAGED;
+  if (was_made) {
+    memory.set_last_error(proof.error());
+    if (proof.shares() > 1) memory.set_next_share(memory.next_share() + 1);
+  } else {
+    if (proof.state() == v1::Proof::STATE_FAILED) {
+      memory.set_last_error(
+          absl::StrCat("the last ", Word(proof.kind()), " could not be made: ", proof.error()));
+    }
+    not_before_[{proof.destination_name(), proof.kind()}] = clock_.MonotonicNow() + kProofRetry;
+    SetLastTimeUs(memory, proof.kind(), current_->earlier_time_us);
+  }
+  if (proof.kind() == v1::Proof::KIND_DRILL && proof.state() == v1::Proof::STATE_SUCCEEDED) {
+    memory.set_drilled_backup_id(proof.backup_id());
+    memory.set_drilled_time_us(absl::ToUnixMicros(now));
+    memory.set_drill_duration_us(absl::ToInt64Microseconds(FromProto(proof.restore_duration())));
+  }
+  ended_ = std::move(proof);
+}
+
+void StoreUpkeep::ShowEndedProof() {
+  MutexLock lock(&mutex_);
+  proofs_.push_front(*std::move(ended_));
+  if (proofs_.size() > kProofsMax) proofs_.pop_back();
+  ended_.reset();
+  current_.reset();
+}
+
+v1::Proof StoreUpkeep::Shown(const Current& current) {
+  v1::Proof proof = current.proof;
+  proof.set_bytes_done(current.progress->bytes_done);
+  proof.set_bytes_total(current.progress->bytes_total);
+  proof.set_documents_done(current.progress->documents_done);
+  proof.set_documents_total(current.progress->documents_total);
+  return proof;
+}
+
+absl::StatusOr<v1::Proof> StoreUpkeep::StartProof(const v1::StartProofRequest& request,
+                                                  const v1::Settings& settings) {
+  if (request.kind() != v1::Proof::KIND_CHECK && request.kind() != v1::Proof::KIND_DRILL) {
+    return absl::InvalidArgumentError("kind: a check or a drill");
+  }
+  const bool is_drill = request.kind() == v1::Proof::KIND_DRILL;
+  if (is_drill ? request.read_data() : !request.backup_id().empty()) {
+    return absl::InvalidArgumentError(is_drill ? "read_data is for a check; a drill reads all"
+                                               : "backup_id is for a drill; a check is of all");
+  }
+  if (!request.backup_id().empty() && !IsBackupId(request.backup_id())) {
+    return absl::InvalidArgumentError("backup_id is not the id of a backup");
+  }
+  const std::string& destination_name = request.destination_name().empty()
+                                            ? settings.destinations(0).name()
+                                            : request.destination_name();
+  const bool is_known = std::any_of(
+      settings.destinations().begin(), settings.destinations().end(),
+      [&](const v1::Destination& destination) { return destination.name() == destination_name; });
+  if (!is_known) {
+    return absl::NotFoundError(absl::StrCat("the settings have no destination ",
+                                            absl::Utf8SafeCHexEscape(destination_name)));
+  }
+  MutexLock lock(&mutex_);
+  if (is_stopping_) return ShuttingDown();
+  if (current_.has_value()) {
+    return absl::AbortedError(absl::StrCat("a ", Word(current_->proof.kind()), " of destination ",
+                                           current_->proof.destination_name(),
+                                           " is in progress; wait for its end, or cancel it"));
+  }
+  v1::Proof proof;
+  proof.set_kind(request.kind());
+  proof.set_destination_name(destination_name);
+  proof.set_backup_id(request.backup_id());
+  if (request.read_data()) {
+    proof.set_share(1);
+    proof.set_shares(1);
+  }
+  BeginProof(std::move(proof));
+  proof_wanted_.SignalAll();
+  return current_->proof;
+}
+
+const v1::Proof* StoreUpkeep::FindEnded(absl::string_view proof_id) const {
+  const auto found = std::find_if(proofs_.begin(), proofs_.end(), [&](const v1::Proof& proof) {
+    return proof.proof_id() == proof_id;
+  });
+  return found == proofs_.end() ? nullptr : &*found;
+}
+
+absl::StatusOr<v1::Proof> StoreUpkeep::GetProof(absl::string_view proof_id) {
+  MutexLock lock(&mutex_);
+  if (current_.has_value() && (proof_id.empty() || proof_id == current_->proof.proof_id())) {
+    return Shown(*current_);
+  }
+  if (proof_id.empty() && !proofs_.empty()) return proofs_.front();
+  const v1::Proof* const proof = FindEnded(proof_id);
+  if (proof == nullptr) return NoProof(proof_id);
+  return *proof;
+}
+
+absl::StatusOr<v1::ListProofsResponse> StoreUpkeep::ListProofs(
+    const v1::ListProofsRequest& request) {
+  MutexLock lock(&mutex_);
+  std::vector<v1::Proof> proofs;
+  if (current_.has_value()) proofs.push_back(Shown(*current_));
+  proofs.insert(proofs.end(), proofs_.begin(), proofs_.end());
+  HOLDFAST_ASSIGN_OR_RETURN(
+      const PageRange page,
+      FindPage(
+          proofs, [](const v1::Proof& proof) -> const std::string& { return proof.proof_id(); },
+          request.page_size(), request.page_token()));
+  v1::ListProofsResponse response;
+  for (size_t i = page.begin; i < page.end; ++i) *response.add_proofs() = proofs[i];
+  response.set_next_page_token(page.next_page_token);
+  return response;
+}
+
+absl::StatusOr<v1::Proof> StoreUpkeep::CancelProof(absl::string_view proof_id) {
+  std::shared_ptr<CancellationSource> cancellation;
+  v1::Proof shown;
+  {
+    MutexLock lock(&mutex_);
+    if (!current_.has_value() || (!proof_id.empty() && proof_id != current_->proof.proof_id())) {
+      if (proof_id.empty()) return absl::NotFoundError("no check or drill is in progress");
+      const v1::Proof* const ended = FindEnded(proof_id);
+      if (ended == nullptr) return NoProof(proof_id);
+      return absl::FailedPreconditionError(
+          absl::StrCat(proof_id, " has ended before: it ", Word(ended->state())));
+    }
+    cancellation = current_->cancellation;
+    shown = Shown(*current_);
+  }
+  // Without the lock: what is called back may take it.
+  cancellation->Cancel(absl::CancelledError("somebody cancelled it"));
+  return shown;
+}
+
+// --- What is known ---------------------------------------------------------------------------
+
+void StoreUpkeep::OnListed(const std::set<std::string>& holding) {
+  MutexLock lock(&mutex_);
+  for (const std::string& name : holding) {
+    agent::v1::ProofMemory& memory = memories_[name];
+    if (memory.first_backup_time_us() == 0) {
+      memory.set_first_backup_time_us(absl::ToUnixMicros(clock_.Now()));
+    }
+  }
+}
+
+void StoreUpkeep::KeepDestinations(const std::set<std::string>& names) {
+  MutexLock lock(&mutex_);
+  std::erase_if(memories_, [&](const auto& entry) { return !names.contains(entry.first); });
+  std::erase_if(prune_errors_, [&](const auto& entry) { return !names.contains(entry.first); });
+  std::erase_if(not_before_, [&](const auto& entry) { return !names.contains(entry.first.first); });
+}
+
+void StoreUpkeep::AddToState(agent::v1::StoreState& state) const {
+  MutexLock lock(&mutex_);
+  if (ended_.has_value()) *state.add_proofs() = *ended_;
+  for (const v1::Proof& proof : proofs_) *state.add_proofs() = proof;
+  for (const auto& [name, memory] : memories_) (*state.mutable_proof_memories())[name] = memory;
+}
+
+void StoreUpkeep::AddToStatus(const v1::Settings& settings, const std::set<std::string>& holding,
+                              v1::BackupStatus& status, VerdictInput& verdict) const {
+  MutexLock lock(&mutex_);
+  if (current_.has_value()) *status.mutable_current_proof() = Shown(*current_);
+  if (!proofs_.empty()) *status.mutable_last_proof() = proofs_.front();
+  for (const ProvableDestination& destination : Provable(settings, holding)) {
+    const std::string unproven = WhyNotProven(settings.proving(), destination, clock_.Now());
+    if (!unproven.empty()) verdict.unproven.push_back({destination.name, unproven});
+  }
+  for (v1::DestinationStatus& shown : *status.mutable_destinations()) {
+    const std::string& name = shown.destination_name();
+    const auto prune_error = prune_errors_.find(name);
+    if (prune_error != prune_errors_.end()) {
+      shown.set_prune_error(prune_error->second);
+      verdict.prune_errors.push_back({name, prune_error->second});
+    }
+    const auto found = memories_.find(name);
+    if (found == memories_.end()) continue;
+    const agent::v1::ProofMemory& memory = found->second;
+    shown.set_proof_error(memory.last_error());
+    if (!memory.last_error().empty()) verdict.proof_errors.push_back({name, memory.last_error()});
+    if (memory.last_check_time_us() != 0) {
+      *shown.mutable_last_check_time() = ToProto(absl::FromUnixMicros(memory.last_check_time_us()));
+    }
+    if (memory.drilled_time_us() == 0) continue;
+    shown.set_last_drill_backup_id(memory.drilled_backup_id());
+    *shown.mutable_last_drill_time() = ToProto(absl::FromUnixMicros(memory.drilled_time_us()));
+    *shown.mutable_last_drill_duration() = ToProto(absl::Microseconds(memory.drill_duration_us()));
+  }
+}
+
+}  // namespace holdfast
