@@ -18,6 +18,9 @@ namespace {
 
 constexpr int kReconnectInitialMs = 100;
 constexpr int kReconnectMaxMs = 5'000;
+// gRPC calls it the shortest backoff, and gives up by it a connection that a busy server has not
+// taken yet. Where nobody listens that shows at once.
+constexpr int kConnectTimeoutMs = 2'000;
 constexpr int kKeepaliveTimeMs = 30'000;
 constexpr int kKeepaliveTimeoutMs = 20'000;
 
@@ -44,7 +47,7 @@ std::shared_ptr<grpc::Channel> CreateUnixChannel(const RpcPeer& peer) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kRpcMessageReceiveMaxBytes);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectInitialMs);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kReconnectInitialMs);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectMaxMs);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveTimeMs);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
