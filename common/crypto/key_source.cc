@@ -183,7 +183,8 @@ absl::StatusOr<MasterKey> ReadMasterKey(absl::string_view source) {
     }
     return key;
   }
-  if (LooksLikeMasterKey(source)) {
+  // A configuration may have made a path of it.
+  if (LooksLikeMasterKey(source) || LooksLikeMasterKey(source.substr(source.rfind('/') + 1))) {
     return absl::InvalidArgumentError(
         "a master key was given where its source belongs (/path/to/file, - or credential:NAME): "
         "others may have seen it now; if this was a command, remove it from the shell's history");
