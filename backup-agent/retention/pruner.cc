@@ -166,6 +166,25 @@ absl::Status Pruner::RemoveForGood(const Options& options, PruneReport& report,
   return absl::OkStatus();
 }
 
+absl::Status DeleteBackup(StoreRepository& store, const std::string& backup_id, absl::Time now) {
+  HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, store.ListBackups(), "list the backups");
+  const ListedBackup* const listed = listing.Find(backup_id);
+  if (listed == nullptr) {
+    return absl::NotFoundError(absl::StrCat("there is no backup ", backup_id));
+  }
+  const auto newest = std::find_if(listing.backups.rbegin(), listing.backups.rend(),
+                                   [](const ListedBackup& backup) { return !backup.is_damaged; });
+  if (newest != listing.backups.rend() && &*newest == listed) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("backup ", backup_id, " is the newest that is whole: it is never deleted"));
+  }
+  if (listed->pinned) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("backup ", backup_id, " is pinned: unpin it first"));
+  }
+  return store.AddMark(MakeMark(Mark::KIND_DELETED, backup_id, "asked for"), now);
+}
+
 absl::Status UndeleteBackup(StoreRepository& store, const std::string& backup_id, absl::Time now) {
   HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, store.ListBackups(), "list the backups");
   const auto deleted = listing.deleted.find(backup_id);

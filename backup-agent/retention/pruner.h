@@ -79,6 +79,10 @@ class Pruner {
   Clock& clock_;
 };
 
+// Deletes a backup as retention does, because somebody asked for it. NOT_FOUND where it is not
+// listed; FAILED_PRECONDITION where it must stay: the newest that is not damaged, a pinned one.
+absl::Status DeleteBackup(StoreRepository& store, const std::string& backup_id, absl::Time now);
+
 // Takes the deletion of a backup back. NOT_FOUND where it is not there any more;
 // FAILED_PRECONDITION where it is not deleted, or was deleted so long ago that it may be being
 // removed.

@@ -24,10 +24,6 @@ namespace {
 using repository::v1::BackupSummary;
 using repository::v1::Mark;
 
-// How long a deleted backup can be taken back: a day less than it is kept, for clocks may differ.
-// Part of the repository's rules (FORMAT.md, "Deleting").
-constexpr absl::Duration kUndeleteWindow = absl::Hours(6 * 24);
-
 // The damages, and the backups of each, that a proof shows.
 constexpr int kDamagesShownMax = 100;
 
@@ -80,37 +76,19 @@ absl::StatusOr<bool> MarkAt(const OpenDestination& open, const std::string& back
                             Mark::Kind kind, absl::Time now) {
   HOLDFAST_ASSIGN_OR_RETURN(const bool has_backups, HasBackups(open));
   if (!has_backups) return false;
-  HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, open.store->ListBackups());
-  const auto deleted = listing.deleted.find(backup_id);
-  const ListedBackup* const listed = listing.Find(backup_id);
-  if (kind == Mark::KIND_UNDELETED) {
-    if (deleted == listing.deleted.end()) return false;
-    if (now - deleted->second > kUndeleteWindow) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("backup ", backup_id, " was deleted ",
-                       absl::FormatDuration(absl::Trunc(now - deleted->second, absl::Hours(1))),
-                       " ago, and may be removed at any moment: it can no longer be taken back"));
-    }
-  } else if (listed == nullptr) {
-    return false;
-  }
+  absl::Status marked;
   if (kind == Mark::KIND_DELETED) {
-    const auto newest = std::find_if(listing.backups.rbegin(), listing.backups.rend(),
-                                     [](const ListedBackup& backup) { return !backup.is_damaged; });
-    if (newest != listing.backups.rend() && &*newest == listed) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("backup ", backup_id, " is the newest that is whole: it is never deleted"));
-    }
-    if (listed->pinned) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("backup ", backup_id, " is pinned: unpin it first"));
-    }
+    marked = DeleteBackup(*open.store, backup_id, now);
+  } else if (kind == Mark::KIND_UNDELETED) {
+    marked = UndeleteBackup(*open.store, backup_id, now);
+  } else {
+    HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, open.store->ListBackups());
+    if (listing.Find(backup_id) == nullptr) return false;
+    repository::v1::Mark mark;
+    mark.set_backup_id(backup_id);
+    mark.set_kind(kind);
+    marked = open.store->AddMark(mark, now);
   }
-  repository::v1::Mark mark;
-  mark.set_backup_id(backup_id);
-  mark.set_kind(kind);
-  mark.set_note("asked for");
-  const absl::Status marked = open.store->AddMark(mark, now);
   if (absl::IsNotFound(marked)) return false;
   HOLDFAST_RETURN_IF_ERROR(marked);
   return true;

@@ -1,6 +1,8 @@
 #include "backup-agent/retention/pruner.h"
 
+#include <cstdlib>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -170,6 +172,64 @@ TEST_F(PrunerTest, UndeletedComesBackWhole) {
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("is not deleted")));
   EXPECT_THAT(UndeleteBackup(*Open(blobs_), "20200101T000000.000Z-00000000", clock_.Now()),
               StatusIs(absl::StatusCode::kNotFound));
+}
+
+TEST_F(PrunerTest, DeletingByHandSparesTheNewestAndWhatIsPinned) {
+  const std::string first = Backup();
+  const std::string second = Backup();
+  const std::string third = Backup();
+  const std::unique_ptr<StoreRepository> store = Open(blobs_);
+  EXPECT_THAT(DeleteBackup(*store, third, clock_.Now()),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("the newest")));
+  Mark pin;
+  pin.set_kind(Mark::KIND_PINNED);
+  pin.set_backup_id(second);
+  ASSERT_OK(store->AddMark(pin, clock_.Now()));
+  EXPECT_THAT(DeleteBackup(*store, second, clock_.Now()),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("pinned")));
+  ASSERT_OK(DeleteBackup(*store, first, clock_.Now()));
+  EXPECT_THAT(Listed(), ElementsAre(second, third));
+  EXPECT_THAT(DeleteBackup(*store, first, clock_.Now()), StatusIs(absl::StatusCode::kNotFound));
+}
+
+// Months of use (eleven in the long form): the space is that of what is kept, and of what can still
+// be taken back.
+TEST_F(PrunerTest, OnlyTheObjectsOfBackupsThatAreKeptStay) {
+  const int backups = std::getenv("HOLDFAST_TEST_HEAVY") != nullptr ? 2000 : 300;
+  retention_ = DefaultRetention();
+  for (int i = 0; i < backups; ++i) {
+    // Tables come, and are compacted away.
+    if (i % 30 == 29) Compact();
+    Backup();
+    if (i % 6 == 5 || i == backups - 1) {
+      ASSERT_OK(Prune());
+    }
+    clock_.Advance(absl::Hours(4));
+  }
+  const std::unique_ptr<StoreRepository> store = Open(blobs_);
+  ASSERT_OK_AND_ASSIGN(const BackupListing listing, store->ListBackups());
+  EXPECT_LT(listing.backups.size(), 70u);
+  EXPECT_GT(listing.backups.size(), 40u);
+  EXPECT_LE(listing.deleted.size(), 7u * 6 + 6) << "the backups that 7 days bring";
+
+  std::set<std::string> named;
+  const auto add = [&](const std::string& backup_id) {
+    const absl::StatusOr<StoreRepository::LoadedManifest> loaded = store->LoadManifest(backup_id);
+    ASSERT_OK(loaded);
+    for (const auto& object : loaded->manifest.files.objects()) named.insert(object.name());
+  };
+  for (const ListedBackup& backup : listing.backups) add(backup.summary.backup_id());
+  for (const auto& [backup_id, time] : listing.deleted) add(backup_id);
+  std::set<std::string> there;
+  ASSERT_OK(store->ListObjects([&](absl::string_view name, uint64_t) {
+    // What no backup names any more stays until it is a week old.
+    const absl::StatusOr<ParsedObjectName> parsed = ParseObjectName(name);
+    if (named.contains(std::string(name)) || clock_.Now() - parsed->time > kDeletedKeptFor) {
+      there.emplace(name);
+    }
+    return absl::OkStatus();
+  }));
+  EXPECT_EQ(there, named);
 }
 
 TEST_F(PrunerTest, UndeleteIsRefusedWhileAPruneMayBeRemoving) {
