@@ -123,6 +123,11 @@ absl::Status StoreService::Serve(const std::string& socket, const DatabaseMetada
     HOLDFAST_ASSIGN_OR_RETURN(const Id128 earlier, Id128::FromBytes(bytes));
     earlier_incarnations.push_back(earlier.ToText());
   }
+  std::vector<v1::RevisionGap> revision_gaps;
+  for (const store::v1::RevisionGap& gap : metadata.identity.revision_gaps()) {
+    revision_gaps.emplace_back().set_after(gap.after());
+    revision_gaps.back().set_until(gap.until());
+  }
   checkpoint_service_ = std::make_unique<CheckpointService>(
       CheckpointService::Options{.checkpoints = checkpoints_.get(),
                                  .backups = backups_.get(),
@@ -134,6 +139,7 @@ absl::Status StoreService::Serve(const std::string& socket, const DatabaseMetada
                                  .store_id = metadata.store_id().ToText(),
                                  .incarnation = incarnation,
                                  .earlier_incarnations = std::move(earlier_incarnations),
+                                 .revision_gaps = std::move(revision_gaps),
                                  .open_time = clock_.Now(),
                                  .version = std::string(Version())});
   HOLDFAST_ASSIGN_OR_RETURN(

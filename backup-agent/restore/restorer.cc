@@ -306,8 +306,13 @@ absl::StatusOr<RestoreResult> Restorer::RestoreTo(const std::string& path,
                                                   const RestoreOptions& options,
                                                   const Cancellation& cancellation) {
   const MonotonicTime start = clock_.MonotonicNow();
-  HOLDFAST_ASSIGN_OR_RETURN(const DataDirectoryRestore::Expectation expectation,
+  HOLDFAST_ASSIGN_OR_RETURN(DataDirectoryRestore::Expectation expectation,
                             MakeExpectation(manifest_.summary));
+  // Another restore of this backup may have gone on from here, and been backed up since.
+  HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, store_->ListBackups(), "list the backups");
+  for (const ListedBackup& backup : listing.backups) {
+    expectation.known_revision = std::max(expectation.known_revision, backup.summary.revision());
+  }
   RestoreResult result;
   result.store_id = options.as_new_store ? StoreId::Generate(random_) : store_->store_id();
   HOLDFAST_ASSIGN_OR_RETURN(

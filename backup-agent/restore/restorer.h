@@ -43,7 +43,7 @@ struct RestoreResult {
   Id128 new_incarnation;
   uint64_t document_count = 0;
   Hash256 state_digest{};
-  uint64_t revision = 0;  // of the backup; the next write's is above it by 2^40
+  uint64_t revision = 0;  // of the backup; the next write's is above that of every backup by 2^40
   uint64_t file_count = 0;
   uint64_t size_bytes = 0;
   // Names below instance/ that were put there, in order.

@@ -112,7 +112,8 @@ absl::Status Pruner::RemoveForGood(const Options& options, PruneReport& report,
   const absl::Time removed_before = now - kDeletedKeptFor;
   HOLDFAST_ASSIGN_OR_RETURN(BackupListing listing, store_.ListBackups(), "list the backups");
   HOLDFAST_RETURN_IF_ERROR(CheckAllIsReadable(listing));
-  report.removal_refusal = WhyClockIsNotTrusted(listing, now);
+  report.removal_refusal = !options.removal_refusal.empty() ? options.removal_refusal
+                                                            : WhyClockIsNotTrusted(listing, now);
   if (!report.removal_refusal.empty()) return absl::OkStatus();
 
   for (const auto& [backup_id, delete_time] : listing.deleted) {
@@ -157,6 +158,8 @@ absl::Status Pruner::RemoveForGood(const Options& options, PruneReport& report,
     return cancellation.status();
   }),
                            "list the objects");
+  HOLDFAST_RETURN_IF_ERROR(store_.blobs().RemoveLeftovers(removed_before).status(),
+                           "remove what writers that were killed left behind");
   for (const auto& [name, size_bytes] : unnamed) {
     HOLDFAST_RETURN_IF_ERROR(Step(options, cancellation));
     HOLDFAST_RETURN_IF_ERROR(store_.RemoveObject(name), "remove an object that no backup needs");

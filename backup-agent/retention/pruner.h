@@ -63,6 +63,8 @@ class Pruner {
     // Backups that are kept whatever the policy says: the newest that was proven, of each other
     // destination.
     std::vector<std::string> kept_backup_ids = {};
+    // Why nothing may be removed for good now, where that is so; backups are still deleted.
+    std::string removal_refusal = "";
     // Called whenever something was done, for who watches for a stall; may be empty.
     std::function<void()> on_progress = nullptr;
   };

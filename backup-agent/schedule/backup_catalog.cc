@@ -123,11 +123,12 @@ const v1::Backup* BackupCatalog::NewestAt(uint32_t destination_count_min) const 
   return nullptr;
 }
 
-const v1::Backup* BackupCatalog::NewestWith(uint64_t revision, uint32_t destination_count_min,
+const v1::Backup* BackupCatalog::NewestWith(absl::string_view incarnation, uint64_t revision,
+                                            uint32_t destination_count_min,
                                             uint64_t after_ordinal) const {
   for (const v1::Backup& backup : backups_) {
-    if (backup.ordinal() > after_ordinal && backup.revision() >= revision &&
-        IsHeldBy(backup, destination_count_min)) {
+    if (backup.incarnation() == incarnation && backup.ordinal() > after_ordinal &&
+        backup.revision() >= revision && IsHeldBy(backup, destination_count_min)) {
       return &backup;
     }
   }

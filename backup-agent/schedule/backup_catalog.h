@@ -47,9 +47,10 @@ class BackupCatalog {
   // nullptr where there is none.
   const v1::Backup* Find(absl::string_view backup_id) const;
   const v1::Backup* NewestAt(uint32_t destination_count_min) const;
-  // The newest that holds `revision`, of those whose ordinal is above `after_ordinal`.
-  const v1::Backup* NewestWith(uint64_t revision, uint32_t destination_count_min,
-                               uint64_t after_ordinal = 0) const;
+  // The newest of an incarnation that holds `revision`, of those whose ordinal is above
+  // `after_ordinal`. The revisions of other incarnations may be those of other writes.
+  const v1::Backup* NewestWith(absl::string_view incarnation, uint64_t revision,
+                               uint32_t destination_count_min, uint64_t after_ordinal = 0) const;
 
   // How old a backup's checkpoint is, never too little: by the clock that never jumps where it was
   // taken by this process; else by the wall clock, and infinitely old where that lies before it.

@@ -29,10 +29,9 @@ constexpr absl::Duration kStoreQuestionInterval = absl::Minutes(1);
 constexpr absl::Duration kStoreQuestionRetry = absl::Seconds(5);
 
 // What may block at once: a listing, a change of settings, a question to the store, an acceptance
-// of it, a save.
+// of it, a save for who was answered at once. Of each there is one at most.
 constexpr int kBackgroundThreads = 5;
-// Of each of the others there is one at most; saves are waited for by callers.
-constexpr size_t kBackgroundTasksMax = 2 * TriggerQueue::kCallersMax;
+constexpr size_t kBackgroundTasksMax = kBackgroundThreads;
 
 constexpr size_t kRequestIdSizeMaxBytes = 128;
 constexpr size_t kRunIdRandomBytes = 4;
@@ -645,13 +644,19 @@ uint64_t StoreSupervisor::TriggerBackup(const v1::TriggerBackupRequest& request,
       PostResult(std::move(callback), Result(**std::move(answer)));
       return ticket;
     }
+    if (answers_to_save_.size() >= TriggerQueue::kCallersMax) {
+      PostResult(std::move(callback),
+                 Result(absl::ResourceExhaustedError("too many callers wait already; try again")));
+      return ticket;
+    }
     requests_.Add(request_id);
     requests_.SetRun(request_id, (*answer)->run_id());
     requests_.SetBackup(request_id, (*answer)->backup().backup_id());
-    Schedule([this, callback = std::move(callback), response = **std::move(answer)]() mutable {
-      static_cast<void>(Save());
-      std::move(callback)(std::move(response));
-    });
+    answers_to_save_.push_back({std::move(callback), **std::move(answer)});
+    if (!is_saving_answers_) {
+      is_saving_answers_ = true;
+      Schedule([this] { SaveAnswers(); });
+    }
     return ticket;
   }
 
@@ -665,7 +670,7 @@ uint64_t StoreSupervisor::TriggerBackup(const v1::TriggerBackupRequest& request,
     triggers_.AddCaller(request_id, std::move(caller));
     return ticket;
   }
-  const bool ask_store = need->min_revision > KnownRevision();
+  const bool ask_store = need->min_revision > 0;
   triggers_.Add(*need, arrival, request_id, ask_store, CurrentView(), std::move(caller));
   if (!request_id.empty()) {
     requests_.Add(request_id);
@@ -674,6 +679,26 @@ uint64_t StoreSupervisor::TriggerBackup(const v1::TriggerBackupRequest& request,
   if (ask_store) StartStoreQuestion();
   run_wanted_.Signal();
   return ticket;
+}
+
+void StoreSupervisor::SaveAnswers() {
+  while (true) {
+    std::deque<AnswerToSave> answers;
+    {
+      MutexLock lock(&mutex_);
+      answers.swap(answers_to_save_);
+      if (answers.empty()) {
+        is_saving_answers_ = false;
+        return;
+      }
+    }
+    static_cast<void>(Save());
+    MutexLock lock(&mutex_);
+    for (AnswerToSave& answer : answers) {
+      PostResult(std::move(answer.callback),
+                 absl::StatusOr<v1::TriggerBackupResponse>(std::move(answer.response)));
+    }
+  }
 }
 
 absl::StatusOr<std::optional<v1::TriggerBackupResponse>> StoreSupervisor::AnswerAtOnce(
@@ -697,15 +722,42 @@ absl::StatusOr<std::optional<v1::TriggerBackupResponse>> StoreSupervisor::Answer
     requests_.Forget(request_id);
   }
 
-  const v1::Backup* backup = nullptr;
-  if (need.min_revision > 0) {
-    backup = catalog_.NewestWith(need.min_revision, need.required_destinations,
-                                 memory_.accepted_after_ordinal());
-  } else if (*need.max_age > absl::ZeroDuration()) {
-    backup = catalog_.NewestAt(need.required_destinations);
-    if (backup != nullptr && catalog_.Age(*backup) > *need.max_age) backup = nullptr;
+  // Whether a backup holds a revision, only the store can tell: see JudgeByStore.
+  if (need.min_revision > 0 || *need.max_age == absl::ZeroDuration()) return std::nullopt;
+  const v1::Backup* const backup = catalog_.NewestAt(need.required_destinations);
+  if (backup == nullptr || catalog_.Age(*backup) > *need.max_age) return std::nullopt;
+  *response.mutable_backup() = *backup;
+  response.set_run_id(RunThatMade(backup->backup_id()));
+  return response;
+}
+
+absl::StatusOr<std::optional<v1::TriggerBackupResponse>> StoreSupervisor::JudgeByStore(
+    const BackupNeed& need, const absl::StatusOr<v1::StoreStatus>& status) const {
+  if (!status.ok()) {
+    return absl::AbortedError(
+        absl::StrCat("the store can't be asked whether it has given revision ", need.min_revision,
+                     ": ", status.status().message()));
   }
+  HOLDFAST_RETURN_IF_ERROR(CheckAgainstMemory(*status, memory_));
+  if (need.min_revision > status->revision()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("min_revision ", need.min_revision, " is above the store's revision ",
+                     status->revision(), ": the store has not given it"));
+  }
+  for (const v1::RevisionGap& gap : status->revision_gaps()) {
+    if (need.min_revision <= gap.after() || need.min_revision > gap.until()) continue;
+    return absl::FailedPreconditionError(absl::StrCat(
+        "no write of the store has revision ", need.min_revision,
+        ": if it was ever given, its write was lost before the store was restored, or its log "
+        "found damaged, at revision ",
+        gap.after()));
+  }
+  const v1::Backup* const backup =
+      catalog_.NewestWith(status->incarnation(), need.min_revision, need.required_destinations,
+                          memory_.accepted_after_ordinal());
   if (backup == nullptr) return std::nullopt;
+  v1::TriggerBackupResponse response;
+  response.set_already_there(true);
   *response.mutable_backup() = *backup;
   response.set_run_id(RunThatMade(backup->backup_id()));
   return response;
@@ -725,12 +777,6 @@ std::string StoreSupervisor::RunThatMade(absl::string_view backup_id) const {
     if (run.backup_id() == backup_id) return run.run_id();
   }
   return "";
-}
-
-uint64_t StoreSupervisor::KnownRevision() const {
-  return std::max({memory_.revision(),
-                   store_status_.has_value() ? store_status_->revision() : uint64_t{0},
-                   current_.has_value() ? current_->run.revision() : uint64_t{0}});
 }
 
 void StoreSupervisor::Remember(const TriggerQueue::Outcome& outcome) {
@@ -756,7 +802,7 @@ void StoreSupervisor::Schedule(absl::AnyInvocable<void()> task) {
     --background_tasks_;
     stopped_.SignalAll();
   });
-  // Refused at shutdown only: there is room for all that may be wanted at once.
+  // Refused at shutdown only: there is room for one of each kind.
   if (!is_taken) --background_tasks_;
 }
 
@@ -773,17 +819,21 @@ void StoreSupervisor::AskStore() {
   is_asking_store_ = false;
   next_store_question_ =
       clock_.MonotonicNow() + (status.ok() ? kStoreQuestionInterval : kStoreQuestionRetry);
-  std::optional<uint64_t> revision;
+  TriggerQueue::Outcome outcome = triggers_.OnStoreAnswered(
+      asked,
+      [&](const BackupNeed& need) {
+        mutex_.AssertHeld();
+        return JudgeByStore(need, status);
+      },
+      CurrentView());
   if (status.ok()) {
     // Only now it is known whose backups to look for.
     if (memory_.store_id().empty() && !store_status_.has_value()) StartListing();
-    revision = status->revision();
     store_error_ = status->has_sickness() ? status->sickness().message() : "";
     store_status_ = *std::move(status);
   } else if (!is_stopping_) {
     store_error_ = CutError(status.status().message());
   }
-  TriggerQueue::Outcome outcome = triggers_.OnStoreAnswered(asked, revision, CurrentView());
   Remember(outcome);
   Deliver(std::move(outcome));
   if (triggers_.WantsStoreAnswer()) StartStoreQuestion();

@@ -176,10 +176,16 @@ class StoreSupervisor : private UpkeepHost {
   // The answer to a request that needs no waiting; nullopt where there is none yet.
   absl::StatusOr<std::optional<v1::TriggerBackupResponse>> AnswerAtOnce(
       const BackupNeed& need, absl::string_view request_id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Saves for those who were answered at once, and then answers them.
+  void SaveAnswers() ABSL_LOCKS_EXCLUDED(mutex_, save_mutex_);
   std::optional<v1::Backup> FindBackup(absl::string_view backup_id, absl::string_view run_id) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string RunThatMade(absl::string_view backup_id) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  uint64_t KnownRevision() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The answer to a request of a min_revision by what the store has just said; nullopt where a run
+  // is needed.
+  absl::StatusOr<std::optional<v1::TriggerBackupResponse>> JudgeByStore(
+      const BackupNeed& need, const absl::StatusOr<v1::StoreStatus>& status) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Remember(const TriggerQueue::Outcome& outcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Deliver(TriggerQueue::Outcome outcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -254,6 +260,14 @@ class StoreSupervisor : private UpkeepHost {
   bool wants_listing_ ABSL_GUARDED_BY(mutex_) = false;
   bool is_updating_ ABSL_GUARDED_BY(mutex_) = false;
   bool is_accepting_ ABSL_GUARDED_BY(mutex_) = false;
+
+  // Answers of triggers that are given once they are saved.
+  struct AnswerToSave {
+    TriggerQueue::Callback callback;
+    v1::TriggerBackupResponse response;
+  };
+  std::deque<AnswerToSave> answers_to_save_ ABSL_GUARDED_BY(mutex_);
+  bool is_saving_answers_ ABSL_GUARDED_BY(mutex_) = false;
 
   std::deque<absl::AnyInvocable<void()>> callbacks_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_ticket_ ABSL_GUARDED_BY(mutex_) = 1;

@@ -5,6 +5,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "backup-agent/retention/pruner.h"
 #include "backup-agent/retention/retention_policy.h"
 #include "backup-agent/schedule/bounded_text.h"
 #include "backup-agent/schedule/paging.h"
@@ -182,6 +183,11 @@ void StoreUpkeep::Load(const agent::v1::StoreState& state) {
   MutexLock lock(&mutex_);
   proofs_.assign(state.proofs().begin(), state.proofs().end());
   for (const auto& [name, memory] : state.proof_memories()) memories_[name] = memory;
+  if (state.clock_look_time_us() != 0) {
+    clock_witness_.Load(absl::FromUnixMicros(state.clock_look_time_us()),
+                        absl::Microseconds(state.clock_steady_us()));
+  }
+  clock_witness_.Look(clock_);
 }
 
 void StoreUpkeep::Start() {
@@ -274,6 +280,13 @@ void StoreUpkeep::PruneBackups(const v1::PruneBackupsRequest& request, PruneCall
   callback(refusal);
 }
 
+std::string StoreUpkeep::WhyNothingIsRemoved() {
+  MutexLock lock(&mutex_);
+  clock_witness_.Look(clock_);
+  if (clock_witness_.steady_for() >= kDeletedKeptFor) return "";
+  return "this agent has not seen the clock go on for a week without a jump";
+}
+
 absl::StatusOr<v1::PruneBackupsResponse> StoreUpkeep::Prune(
     const std::optional<v1::Retention>& retention, bool is_dry_run) {
   const UpkeepHost::View view = dependencies_.host->Look();
@@ -285,8 +298,8 @@ absl::StatusOr<v1::PruneBackupsResponse> StoreUpkeep::Prune(
                {{"store", name_}, {"error", policy.status()}});
     return policy.status();
   }
-  const std::vector<BackupRunner::PruneResult> results =
-      dependencies_.runner->Prune(view.settings, view.memory, *policy, is_dry_run, stop_.token());
+  const std::vector<BackupRunner::PruneResult> results = dependencies_.runner->Prune(
+      view.settings, view.memory, *policy, WhyNothingIsRemoved(), is_dry_run, stop_.token());
   v1::PruneBackupsResponse response;
   for (const BackupRunner::PruneResult& result : results) {
     *response.add_destinations() = DescribePrune(result);
@@ -379,6 +392,7 @@ std::optional<StoreUpkeep::Current> StoreUpkeep::BeginNextProof() {
     }
     const UpkeepHost::View view = dependencies_.host->Look();
     MutexLock lock(&mutex_);
+    clock_witness_.Look(clock_);
     next_look_ = clock_.MonotonicNow() + (view.is_run_in_progress ? kLookAfterRun : kLookInterval);
     if (is_stopping_ || current_.has_value() || view.is_run_in_progress) continue;
     std::optional<v1::Proof> proof = ChooseDueProof(view);
@@ -611,11 +625,14 @@ void StoreUpkeep::KeepDestinations(const std::set<std::string>& names) {
   std::erase_if(not_before_, [&](const auto& entry) { return !names.contains(entry.first.first); });
 }
 
-void StoreUpkeep::AddToState(agent::v1::StoreState& state) const {
+void StoreUpkeep::AddToState(agent::v1::StoreState& state) {
   MutexLock lock(&mutex_);
+  clock_witness_.Look(clock_);
   if (ended_.has_value()) *state.add_proofs() = *ended_;
   for (const v1::Proof& proof : proofs_) *state.add_proofs() = proof;
   for (const auto& [name, memory] : memories_) (*state.mutable_proof_memories())[name] = memory;
+  state.set_clock_look_time_us(absl::ToUnixMicros(clock_witness_.last_look()));
+  state.set_clock_steady_us(absl::ToInt64Microseconds(clock_witness_.steady_for()));
 }
 
 void StoreUpkeep::AddToStatus(const v1::Settings& settings, const std::set<std::string>& holding,

@@ -18,6 +18,7 @@
 #include "absl/time/time.h"
 #include "backup-agent/proving/proof_schedule.h"
 #include "backup-agent/proving/prover.h"
+#include "backup-agent/retention/clock_witness.h"
 #include "backup-agent/schedule/verdict.h"
 #include "backup-agent/transfer/backup_runner.h"
 #include "common/base/cancellation.h"
@@ -118,7 +119,7 @@ class StoreUpkeep {
   // Those that are not among these are the store's no longer.
   void KeepDestinations(const std::set<std::string>& names);
 
-  void AddToState(agent::v1::StoreState& state) const;
+  void AddToState(agent::v1::StoreState& state);
   // Adds what is known of pruning and proofs, at each destination of `status` too.
   void AddToStatus(const v1::Settings& settings, const std::set<std::string>& holding,
                    v1::BackupStatus& status, VerdictInput& verdict) const;
@@ -146,6 +147,9 @@ class StoreUpkeep {
   // By the settings' retention where there is no other.
   absl::StatusOr<v1::PruneBackupsResponse> Prune(const std::optional<v1::Retention>& retention,
                                                  bool is_dry_run) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Why deleted backups must not be removed for good now; empty where they may.
+  std::string WhyNothingIsRemoved() ABSL_LOCKS_EXCLUDED(mutex_);
 
   void RunProofs() ABSL_LOCKS_EXCLUDED(mutex_);
   // Waits for the next proof, and begins it; nullopt at shutdown.
@@ -183,6 +187,7 @@ class StoreUpkeep {
       ABSL_GUARDED_BY(mutex_);
   MonotonicTime next_look_ ABSL_GUARDED_BY(mutex_);
 
+  ClockWitness clock_witness_ ABSL_GUARDED_BY(mutex_);
   bool is_pruning_ ABSL_GUARDED_BY(mutex_) = false;
   // Why the last prune failed at a destination, by its name.
   std::map<std::string, std::string> prune_errors_ ABSL_GUARDED_BY(mutex_);

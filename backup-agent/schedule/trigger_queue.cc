@@ -125,15 +125,19 @@ TriggerQueue::Triggers::iterator TriggerQueue::Finish(
   return triggers_.erase(trigger);
 }
 
-TriggerQueue::Outcome TriggerQueue::OnStoreAnswered(MonotonicTime asked,
-                                                    std::optional<uint64_t> revision,
+TriggerQueue::Outcome TriggerQueue::OnStoreAnswered(MonotonicTime asked, Judge judge,
                                                     const std::optional<RunView>& current) {
   Outcome outcome;
   for (auto trigger = triggers_.begin(); trigger != triggers_.end();) {
     if (trigger->stage != Stage::kAskingStore || trigger->arrival > asked) {
       ++trigger;
-    } else if (revision.has_value() && *revision < trigger->need.min_revision) {
-      trigger = Finish(trigger, AboveRevision(trigger->need.min_revision, *revision), outcome);
+      continue;
+    }
+    const absl::StatusOr<std::optional<v1::TriggerBackupResponse>> verdict = judge(trigger->need);
+    if (!verdict.ok()) {
+      trigger = Finish(trigger, verdict.status(), outcome);
+    } else if (verdict->has_value()) {
+      trigger = Finish(trigger, **verdict, outcome);
     } else {
       trigger->stage = StageFor(*trigger, current);
       ++trigger;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -85,10 +86,11 @@ class TriggerQueue {
   // The caller has left. What it asked for is still done.
   void Forget(uint64_t ticket);
 
-  // The store was asked at `asked` and said that it is at `revision`, or could not be reached
-  // (nullopt): then a run shall find out.
-  Outcome OnStoreAnswered(MonotonicTime asked, std::optional<uint64_t> revision,
-                          const std::optional<RunView>& current);
+  // The store was asked at `asked`, and `judge` knows what it said: the answer to a need where no
+  // run is needed for it (it can't be satisfied, or is already), nullopt where one is.
+  using Judge = absl::FunctionRef<absl::StatusOr<std::optional<v1::TriggerBackupResponse>>(
+      const BackupNeed& need)>;
+  Outcome OnStoreAnswered(MonotonicTime asked, Judge judge, const std::optional<RunView>& current);
 
   // Whether the next run shall start at once.
   bool WantsRun() const;

@@ -697,8 +697,7 @@ Manifest BackupRun::MakeManifest() const {
     if (!held.latest.has_value() || held.latest->ordinal() <= ordinal) continue;
     ordinal = held.latest->ordinal();
     summary.set_previous_backup_id(held.latest->backup_id());
-    summary.set_previous_manifest_hash(held.latest_hash.has_value() ? HashBytes(*held.latest_hash)
-                                                                    : std::string());
+    summary.set_previous_manifest_hash(HashBytes(held.latest_hash.value_or(Hash256{})));
   }
   summary.set_ordinal(ordinal + 1);
 

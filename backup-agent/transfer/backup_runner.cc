@@ -211,8 +211,8 @@ class BackupRunnerImpl : public BackupRunner {
   }
 
   std::vector<PruneResult> Prune(const v1::Settings& settings, const agent::v1::StoreMemory& memory,
-                                 const RetentionPolicy& policy, bool is_dry_run,
-                                 const Cancellation& cancellation) override {
+                                 const RetentionPolicy& policy, const std::string& removal_refusal,
+                                 bool is_dry_run, const Cancellation& cancellation) override {
     std::vector<PruneResult> results;
     const absl::StatusOr<StoreId> store_id = StoreId::FromText(memory.store_id());
     if (!store_id.ok()) {  // never reached, so never backed up
@@ -232,7 +232,7 @@ class BackupRunnerImpl : public BackupRunner {
     }
     std::vector<Answer<PruneReport>> answers = AtEachDestination<PruneReport>(
         settings, memory, *store_id, "prune",
-        [policy, is_dry_run, proven, clock = dependencies_.clock](
+        [policy, is_dry_run, proven, removal_refusal, clock = dependencies_.clock](
             const std::shared_ptr<OpenDestination>& open, const Cancellation& gone,
             const ProgressCounter& progress) -> absl::StatusOr<PruneReport> {
           HOLDFAST_ASSIGN_OR_RETURN(const bool has_backups, HasBackups(*open));
@@ -241,6 +241,7 @@ class BackupRunnerImpl : public BackupRunner {
               .Prune(policy,
                      {.is_dry_run = is_dry_run,
                       .kept_backup_ids = proven,
+                      .removal_refusal = removal_refusal,
                       .on_progress = [progress] { ++*progress; }},
                      gone);
         },

@@ -99,14 +99,16 @@ class BackupRunner {
   virtual absl::StatusOr<Listing> ListBackups(const v1::Settings& settings,
                                               const agent::v1::StoreMemory& memory) = 0;
 
-  // Prunes the destinations of `settings`: one result for each, in their order.
+  // Prunes the destinations of `settings`: one result for each, in their order. `removal_refusal`
+  // says why nothing may be removed for good now; empty where it may.
   struct PruneResult {
     std::string destination_name;
     absl::StatusOr<PruneReport> report;
   };
   virtual std::vector<PruneResult> Prune(const v1::Settings& settings,
                                          const agent::v1::StoreMemory& memory,
-                                         const RetentionPolicy& policy, bool is_dry_run,
+                                         const RetentionPolicy& policy,
+                                         const std::string& removal_refusal, bool is_dry_run,
                                          const Cancellation& cancellation) = 0;
 
   // Marks a backup at the destinations of `settings`: one result for each, in their order, which

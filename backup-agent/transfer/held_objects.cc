@@ -132,6 +132,14 @@ absl::Status ReadSealed(
   }
 }
 
+// nullopt where it can't be read at all.
+std::optional<Hash256> HashStoredManifest(OpenDestination& open, const std::string& backup_id) {
+  const absl::StatusOr<std::string> bytes = ReadBlob(
+      *open.blobs, BackupPath(open.store->store_id(), backup_id), kSealedManifestSizeMaxBytes);
+  if (!bytes.ok()) return std::nullopt;
+  return Blake2b256({AsBytes(*bytes)});
+}
+
 }  // namespace
 
 absl::StatusOr<HeldObjects> FindHeldObjects(OpenDestination& open,
@@ -163,6 +171,8 @@ absl::StatusOr<HeldObjects> FindHeldObjects(OpenDestination& open,
       if (!IsDamage(loaded.status())) {
         return Annotate(loaded.status(), absl::StrCat("read backup ", backup_id));
       }
+      // The chain goes on all the same: by the bytes as they are.
+      if (attempts == 0) held.latest_hash = HashStoredManifest(open, backup_id);
       held.warnings.push_back(absl::StrCat("the manifest of backup ", backup_id,
                                            " can't be read: ", loaded.status().message()));
       continue;

@@ -45,7 +45,7 @@ struct HeldObjects {
 
   // The backup that is latest by lineage, and the hash of its manifest; absent where there is none.
   std::optional<repository::v1::BackupSummary> latest;
-  std::optional<Hash256> latest_hash;  // absent where it can't be read whole
+  std::optional<Hash256> latest_hash;  // absent where not even its bytes can be read
 
   // The ids of all backups there, also deleted and damaged ones.
   absl::flat_hash_set<std::string> backup_ids;

@@ -168,6 +168,17 @@ absl::Status CheckAgainstMemory(const v1::Checkpoint& checkpoint,
   return absl::OkStatus();
 }
 
+absl::Status CheckAgainstMemory(const v1::StoreStatus& status,
+                                const agent::v1::StoreMemory& memory) {
+  v1::Checkpoint now;
+  now.set_store_id(status.store_id());
+  now.set_incarnation(status.incarnation());
+  now.set_revision(status.revision());
+  now.set_state_digest(status.state_digest());
+  now.set_document_count(status.document_count());
+  return CheckAgainstMemory(now, memory);
+}
+
 absl::Status AcceptStore(const v1::StoreStatus& status, agent::v1::StoreMemory& memory) {
   HOLDFAST_RETURN_IF_ERROR(
       CheckIdentity(status.store_id(), status.incarnation(), status.state_digest()));

@@ -35,6 +35,10 @@ absl::Status CheckCheckpoint(const v1::Checkpoint& checkpoint,
 absl::Status CheckAgainstMemory(const v1::Checkpoint& checkpoint,
                                 const agent::v1::StoreMemory& memory);
 
+// The same by what a store says of itself.
+absl::Status CheckAgainstMemory(const v1::StoreStatus& status,
+                                const agent::v1::StoreMemory& memory);
+
 // Makes `memory` that of a store that somebody accepted as it is now, by what the store says of
 // itself: the next checkpoint is held against that. DATA_LOSS where `status` breaks a rule.
 absl::Status AcceptStore(const v1::StoreStatus& status, agent::v1::StoreMemory& memory);

@@ -521,7 +521,7 @@ class RestoreImpl : public DataDirectoryRestore {
     proof.document_count = metadata.digest.document_count();
     proof.state_digest = metadata.digest.Digest(metadata.DigestKey());
     proof.revision = metadata.head.revision();
-    HOLDFAST_RETURN_IF_ERROR(BeginIncarnation(metadata));
+    HOLDFAST_RETURN_IF_ERROR(BeginIncarnation(metadata, expectation.known_revision));
     metadata.identity.set_store_id(store_id.ToByteString());
     HOLDFAST_RETURN_IF_ERROR(WriteMetadata(database, metadata));
     proof.new_incarnation = metadata.incarnation();

@@ -132,6 +132,8 @@ class DataDirectoryRestore {
     uint64_t revision = 0;
     uint64_t document_count = 0;
     Hash256 state_digest{};
+    // The highest revision that any backup of the store is known to hold; see BeginIncarnation.
+    uint64_t known_revision = 0;
   };
   struct Proof {
     uint64_t document_count = 0;
@@ -140,7 +142,7 @@ class DataDirectoryRestore {
     Id128 new_incarnation;
   };
   // Opens the database, reads every document, compares count and state digest, begins a new
-  // incarnation, raises the revision counter by 2^40, and puts everything into its place; the state
+  // incarnation, raises the revision counter, and puts everything into its place; the state
   // file last. DATA_LOSS where anything differs: nothing is left that a store would open. An error
   // of `on_progress` ends it and is returned. Called once; after an error there is no second try.
   // `new_store_id`: for copies that live beside the original; nullptr keeps the store id.

@@ -24,7 +24,7 @@ absl::Status BeginIncarnationAfterDamage(rocksdb::DB& db, RecoveryReport& report
   HOLDFAST_ASSIGN_OR_RETURN(DatabaseMetadata metadata, ReadMetadata(db));
   report.is_log_damaged = true;
   report.lost_from_revision = metadata.head.revision() + 1;
-  HOLDFAST_RETURN_IF_ERROR(BeginIncarnation(metadata));
+  HOLDFAST_RETURN_IF_ERROR(BeginIncarnation(metadata, /*known_revision=*/0));
   rocksdb::WriteBatch batch;
   HOLDFAST_RETURN_IF_ERROR(PutIdentity(metadata.identity, batch));
   HOLDFAST_RETURN_IF_ERROR(PutHead(metadata.head, batch));

@@ -1,5 +1,6 @@
 #include "common/database/database_metadata.h"
 
+#include <algorithm>
 #include <array>
 #include <memory>
 
@@ -114,10 +115,11 @@ DatabaseMetadata MakeMetadata(const Id128& store_id, absl::Time now, RandomSourc
   return metadata;
 }
 
-absl::Status BeginIncarnation(DatabaseMetadata& metadata, RandomSource& random) {
-  if (metadata.head.revision() > UINT64_MAX - kRevisionStep) {
-    return absl::OutOfRangeError(
-        absl::StrCat("the revision counter is at its end: ", metadata.head.revision()));
+absl::Status BeginIncarnation(DatabaseMetadata& metadata, uint64_t known_revision,
+                              RandomSource& random) {
+  const uint64_t highest = std::max(metadata.head.revision(), known_revision);
+  if (highest > UINT64_MAX - kRevisionStep) {
+    return absl::OutOfRangeError(absl::StrCat("the revision counter is at its end: ", highest));
   }
   auto& earlier = *metadata.identity.mutable_earlier_incarnations();
   earlier.Add(std::string(metadata.identity.incarnation()));
@@ -125,7 +127,15 @@ absl::Status BeginIncarnation(DatabaseMetadata& metadata, RandomSource& random) 
     earlier.DeleteSubrange(0, earlier.size() - kEarlierIncarnationsMax);
   }
   metadata.identity.set_incarnation(Id128::Generate(random).ToByteString());
-  metadata.head.set_revision(metadata.head.revision() + kRevisionStep);
+  auto& gaps = *metadata.identity.mutable_revision_gaps();
+  store::v1::RevisionGap& gap = *gaps.Add();
+  gap.set_after(metadata.head.revision());
+  gap.set_until(highest + kRevisionStep);
+  if (gaps.size() > kEarlierIncarnationsMax) {
+    gaps.Mutable(1)->set_after(gaps.Get(0).after());
+    gaps.DeleteSubrange(0, 1);
+  }
+  metadata.head.set_revision(gap.until());
   return absl::OkStatus();
 }
 

@@ -35,7 +35,8 @@ std::string CollectionKey(absl::string_view collection);
 inline constexpr int kEarlierIncarnationsMax = 1000;
 
 // How far the revision counter is raised when a new incarnation begins, so that no revision is ever
-// given twice, whatever the earlier incarnation gave after the state that this one begins with.
+// given twice: above all that the earlier incarnation gave after the state that this one begins
+// with, and above all that is known of others that began with the same state.
 inline constexpr uint64_t kRevisionStep = uint64_t{1} << 40;
 
 struct DatabaseMetadata {
@@ -60,8 +61,11 @@ DatabaseMetadata MakeMetadata(const Id128& store_id, absl::Time now,
                               RandomSource& random = SystemRandom());
 
 // Makes a new incarnation of `metadata`: the old one joins the earlier ones, and the revision is
-// raised by kRevisionStep. OUT_OF_RANGE where the counter is at its end. Nothing is written.
-absl::Status BeginIncarnation(DatabaseMetadata& metadata, RandomSource& random = SystemRandom());
+// raised by kRevisionStep above its own and above `known_revision`, the highest that any backup of
+// the store is known to hold; what lies between is remembered as a gap. OUT_OF_RANGE where the
+// counter is at its end. Nothing is written.
+absl::Status BeginIncarnation(DatabaseMetadata& metadata, uint64_t known_revision,
+                              RandomSource& random = SystemRandom());
 
 // Put what they say into `batch`, for the default column family.
 absl::Status PutIdentity(const store::v1::DatabaseIdentity& identity, rocksdb::WriteBatch& batch);

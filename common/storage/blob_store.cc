@@ -44,6 +44,8 @@ absl::Status MemorySource::Rewind() {
   return absl::OkStatus();
 }
 
+absl::StatusOr<uint64_t> BlobStore::RemoveLeftovers(absl::Time /*before*/) { return 0; }
+
 absl::StatusOr<std::string> ReadBlob(BlobStore& store, absl::string_view name,
                                      uint64_t size_max_bytes) {
   HOLDFAST_ASSIGN_OR_RETURN(const std::unique_ptr<ByteSource> source, store.Get(name));

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 
 namespace holdfast {
@@ -106,6 +107,10 @@ class BlobStore {
 
   // Removes the blob, durably.
   virtual absl::Status Delete(absl::string_view name) = 0;
+
+  // Removes what writers that were killed left behind (".tmp-…") and nobody has touched since
+  // `before`, by the clock of the place. Returns how many; none where a place has no such things.
+  virtual absl::StatusOr<uint64_t> RemoveLeftovers(absl::Time before);
 
   // Where this is, for messages: "file:///mnt/backup".
   virtual std::string Describe() const = 0;

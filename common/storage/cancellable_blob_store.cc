@@ -70,4 +70,9 @@ absl::Status CancellableBlobStore::Delete(absl::string_view name) {
   return inner_.Delete(name);
 }
 
+absl::StatusOr<uint64_t> CancellableBlobStore::RemoveLeftovers(absl::Time before) {
+  HOLDFAST_RETURN_IF_ERROR(cancellation_.status());
+  return inner_.RemoveLeftovers(before);
+}
+
 }  // namespace holdfast

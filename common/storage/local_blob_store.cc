@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
@@ -304,6 +305,34 @@ absl::Status LocalBlobStore::Delete(absl::string_view name) {
   if (absl::IsNotFound(status)) return NoBlobError(name);
   HOLDFAST_RETURN_IF_ERROR(status);
   return SyncDirectory(PathOf(FolderOfBlob(name)));
+}
+
+absl::StatusOr<uint64_t> LocalBlobStore::RemoveLeftovers(absl::Time before) {
+  uint64_t removed = 0;
+  std::vector<std::string> folders_to_list = {""};
+  while (!folders_to_list.empty()) {
+    const std::string folder = std::move(folders_to_list.back());
+    folders_to_list.pop_back();
+    const absl::StatusOr<std::vector<DirectoryEntry>> entries = ListDirectory(PathOf(folder));
+    if (absl::IsNotFound(entries.status())) continue;
+    HOLDFAST_RETURN_IF_ERROR(entries.status());
+    for (const DirectoryEntry& entry : *entries) {
+      std::string name = folder.empty() ? entry.name : absl::StrCat(folder, "/", entry.name);
+      if (entry.type == FileType::kDirectory && CheckBlobName(name).ok()) {
+        folders_to_list.push_back(std::move(name));
+      } else if (entry.type == FileType::kRegular &&
+                 absl::StartsWith(entry.name, kTemporaryPrefix)) {
+        const absl::StatusOr<FileInfo> info = GetFileInfo(PathOf(name));
+        if (!info.ok() || info->modify_time >= before) continue;
+        const absl::Status status = RemoveFile(PathOf(name));
+        if (absl::IsNotFound(status)) continue;
+        HOLDFAST_RETURN_IF_ERROR(status);
+        ++removed;
+      }
+    }
+  }
+  HOLDFAST_RETURN_IF_ERROR(CheckRoot());
+  return removed;
 }
 
 std::string LocalBlobStore::Describe() const {

@@ -179,6 +179,10 @@ absl::Status RetryingBlobStore::Delete(absl::string_view name) {
   });
 }
 
+absl::StatusOr<uint64_t> RetryingBlobStore::RemoveLeftovers(absl::Time before) {
+  return inner_->RemoveLeftovers(before);
+}
+
 std::string RetryingBlobStore::Describe() const { return inner_->Describe(); }
 
 }  // namespace holdfast

@@ -194,6 +194,8 @@ void CheckpointService::FillStatus(v1::StoreStatus& status) const {
   }
   *status.mutable_open_time() = ToProto(CutToMicros(options_.open_time));
   status.set_version(options_.version);
+  status.mutable_revision_gaps()->Assign(options_.revision_gaps.begin(),
+                                         options_.revision_gaps.end());
 }
 
 }  // namespace holdfast

@@ -35,6 +35,7 @@ class CheckpointService : public v1::Checkpoints::CallbackService {
     std::string store_id;
     std::string incarnation;
     std::vector<std::string> earlier_incarnations;
+    std::vector<v1::RevisionGap> revision_gaps;
     absl::Time open_time;
     std::string version;
   };

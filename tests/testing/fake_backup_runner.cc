@@ -123,7 +123,8 @@ BackupRunOutcome FakeBackupRunner::MakeOutcome(const std::vector<std::string>& d
   const uint64_t ordinal = outcome.memory.last_ordinal() + 1;
   backup.set_backup_id(
       absl::StrCat(FormatTimeCompact(clock_.Now()), "-", absl::Hex(ordinal, absl::kZeroPad8)));
-  backup.set_store_id(std::string(32, 'a'));
+  backup.set_store_id("00112233445566778899aabbccddeeff");  // as FakeCheckpointSource says
+  backup.set_incarnation("a0a1a2a3a4a5a6a7a8a9aaabacadaeaf");
   backup.set_ordinal(ordinal);
   backup.set_revision(revision_);
   *backup.mutable_checkpoint_time() = ToTimestamp(run.checkpoint_time);
@@ -137,6 +138,7 @@ BackupRunOutcome FakeBackupRunner::MakeOutcome(const std::vector<std::string>& d
     memory.clear_last_error();
   }
   outcome.memory.set_store_id(backup.store_id());
+  outcome.memory.set_incarnation(backup.incarnation());
   outcome.memory.set_revision(revision_);
   outcome.memory.set_last_backup_id(backup.backup_id());
   outcome.memory.set_last_ordinal(ordinal);
@@ -281,8 +283,10 @@ void FakeBackupRunner::AwaitPrunes(int count) {
 
 std::vector<BackupRunner::PruneResult> FakeBackupRunner::Prune(
     const v1::Settings& settings, const agent::v1::StoreMemory& /*memory*/,
-    const RetentionPolicy& /*policy*/, bool /*is_dry_run*/, const Cancellation& /*cancellation*/) {
+    const RetentionPolicy& /*policy*/, const std::string& removal_refusal, bool /*is_dry_run*/,
+    const Cancellation& /*cancellation*/) {
   MutexLock lock(&mutex_);
+  removal_refusal_ = removal_refusal;
   std::vector<PruneResult> results;
   for (const v1::Destination& destination : settings.destinations()) {
     const auto result = prune_results_.find(destination.name());
@@ -292,6 +296,11 @@ std::vector<BackupRunner::PruneResult> FakeBackupRunner::Prune(
   ++prunes_ended_;
   changed_.SignalAll();
   return results;
+}
+
+std::string FakeBackupRunner::removal_refusal() const {
+  MutexLock lock(&mutex_);
+  return removal_refusal_;
 }
 
 void FakeBackupRunner::SetMarkResult(const std::string& name, absl::StatusOr<bool> is_marked) {

@@ -109,8 +109,10 @@ class FakeBackupRunner : public BackupRunner {
   absl::StatusOr<Listing> ListBackups(const v1::Settings& settings,
                                       const agent::v1::StoreMemory& memory) override;
   std::vector<PruneResult> Prune(const v1::Settings& settings, const agent::v1::StoreMemory& memory,
-                                 const RetentionPolicy& policy, bool is_dry_run,
-                                 const Cancellation& cancellation) override;
+                                 const RetentionPolicy& policy, const std::string& removal_refusal,
+                                 bool is_dry_run, const Cancellation& cancellation) override;
+  // What the last prune was told.
+  std::string removal_refusal() const;
   std::vector<MarkResult> Mark(const v1::Settings& settings, const agent::v1::StoreMemory& memory,
                                const std::string& backup_id, repository::v1::Mark::Kind kind,
                                const Cancellation& cancellation) override;
@@ -144,6 +146,7 @@ class FakeBackupRunner : public BackupRunner {
   std::map<std::string, absl::Status> prepare_statuses_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, absl::StatusOr<PruneReport>> prune_results_ ABSL_GUARDED_BY(mutex_);
   int prunes_ended_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::string removal_refusal_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, absl::StatusOr<bool>> mark_results_ ABSL_GUARDED_BY(mutex_);
   v1::Proof proof_ ABSL_GUARDED_BY(mutex_);
   v1::Proof last_proof_ ABSL_GUARDED_BY(mutex_);

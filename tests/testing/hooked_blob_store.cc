@@ -46,6 +46,10 @@ absl::Status HookedBlobStore::Delete(absl::string_view name) {
   return inner_->Delete(name);
 }
 
+absl::StatusOr<uint64_t> HookedBlobStore::RemoveLeftovers(absl::Time before) {
+  return inner_->RemoveLeftovers(before);
+}
+
 std::string HookedBlobStore::Describe() const { return inner_->Describe(); }
 
 }  // namespace holdfast

@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "backup-agent/transfer/backup_runner.h"
+#include "common/messages/proto_time.h"
 #include "common/repository/layout.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -200,6 +201,9 @@ TEST_F(PrunerTest, OnlyTheObjectsOfBackupsThatAreKeptStay) {
   for (int i = 0; i < backups; ++i) {
     // Tables come, and are compacted away.
     if (i % 30 == 29) Compact();
+    source_.EditState([this](v1::Checkpoint& state) {
+      *state.mutable_create_time() = ToProto(clock_.Now());
+    });
     Backup();
     if (i % 6 == 5 || i == backups - 1) {
       ASSERT_OK(Prune());

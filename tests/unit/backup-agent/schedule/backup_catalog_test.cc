@@ -87,12 +87,13 @@ TEST_F(BackupCatalogTest, NewestThatEnoughHoldIsFound) {
   EXPECT_EQ(catalog_.NewestAt(1)->ordinal(), 3u);
   EXPECT_EQ(catalog_.NewestAt(2)->ordinal(), 2u);
   EXPECT_EQ(catalog_.NewestAt(3), nullptr);
-  EXPECT_EQ(catalog_.NewestWith(30, 1)->ordinal(), 3u);
-  EXPECT_EQ(catalog_.NewestWith(30, 2), nullptr);
-  EXPECT_EQ(catalog_.NewestWith(20, 2)->ordinal(), 2u);
-  EXPECT_EQ(catalog_.NewestWith(31, 1), nullptr);
-  EXPECT_EQ(catalog_.NewestWith(20, 2, /*after_ordinal=*/1)->ordinal(), 2u);
-  EXPECT_EQ(catalog_.NewestWith(20, 2, /*after_ordinal=*/2), nullptr);
+  EXPECT_EQ(catalog_.NewestWith("", 30, 1)->ordinal(), 3u);
+  EXPECT_EQ(catalog_.NewestWith("", 30, 2), nullptr);
+  EXPECT_EQ(catalog_.NewestWith("", 20, 2)->ordinal(), 2u);
+  EXPECT_EQ(catalog_.NewestWith("", 31, 1), nullptr);
+  EXPECT_EQ(catalog_.NewestWith("", 20, 2, /*after_ordinal=*/1)->ordinal(), 2u);
+  EXPECT_EQ(catalog_.NewestWith("", 20, 2, /*after_ordinal=*/2), nullptr);
+  EXPECT_EQ(catalog_.NewestWith("another", 20, 1), nullptr);
 }
 
 TEST_F(BackupCatalogTest, AgeOfABackupOfThisProcessDoesNotFollowTheWallClock) {

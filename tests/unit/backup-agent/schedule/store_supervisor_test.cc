@@ -82,6 +82,13 @@ class ScriptedStore : public FakeCheckpointSource {
     is_silent_ = is_silent;
     changed_.SignalAll();
   }
+  // No write has a revision above `after`, up to `until`.
+  void AddRevisionGap(uint64_t after, uint64_t until) {
+    MutexLock lock(&mutex_);
+    v1::RevisionGap& gap = gaps_.emplace_back();
+    gap.set_after(after);
+    gap.set_until(until);
+  }
   void AwaitQuestions(int count) {
     MutexLock lock(&mutex_);
     while (questions_ < count) changed_.Wait(&mutex_);
@@ -103,7 +110,10 @@ class ScriptedStore : public FakeCheckpointSource {
       while (is_silent_ && !cancellation.IsCancelled()) changed_.Wait(&mutex_);
       if (!status_error_.ok()) return status_error_;
     }
-    return FakeCheckpointSource::GetStatus(cancellation);
+    absl::StatusOr<v1::StoreStatus> status = FakeCheckpointSource::GetStatus(cancellation);
+    MutexLock lock(&mutex_);
+    if (status.ok()) status->mutable_revision_gaps()->Assign(gaps_.begin(), gaps_.end());
+    return status;
   }
 
  private:
@@ -112,6 +122,7 @@ class ScriptedStore : public FakeCheckpointSource {
   absl::Status status_error_ ABSL_GUARDED_BY(mutex_);
   bool is_silent_ ABSL_GUARDED_BY(mutex_) = false;
   int questions_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<v1::RevisionGap> gaps_ ABSL_GUARDED_BY(mutex_);
 };
 
 class StoreSupervisorTest : public ::testing::Test {
@@ -432,6 +443,51 @@ TEST_F(StoreSupervisorTest, RevisionThatNoBackupHoldsTakesARun) {
   runner_.MakeCheckpoint(150);
   runner_.Succeed({"local"});
   EXPECT_EQ(answer.Await()->backup().revision(), 150u);
+}
+
+// One revision may mean two writes where a store was restored twice from the same backup.
+TEST_F(StoreSupervisorTest, RevisionOfAnotherIncarnationTakesARun) {
+  Start();
+  TakeBackup(1, 200);
+  store_.EditState([](v1::Checkpoint& state) {
+    state.set_incarnation("c0c1c2c3c4c5c6c7c8c9cacbcccdcecf");
+    state.set_revision(150);
+  });
+  TriggerAnswer answer = Trigger(Holding(150));
+  runner_.AwaitRun(2);
+  runner_.MakeCheckpoint(150);
+  runner_.Succeed({"local"});
+  EXPECT_FALSE(answer.Await()->already_there());
+}
+
+TEST_F(StoreSupervisorTest, RevisionOfAStoreThatWasSetBackIsRefused) {
+  Start();
+  TakeBackup(1, 200);
+  store_.EditState([](v1::Checkpoint& state) { state.set_revision(150); });
+  EXPECT_THAT(Trigger(Holding(150)).Await(),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("went back")));
+}
+
+TEST_F(StoreSupervisorTest, RevisionOfAWriteThatWasLostIsRefused) {
+  Start();
+  store_.EditState([](v1::Checkpoint& state) { state.set_revision(1000); });
+  store_.AddRevisionGap(40, 1000);
+  EXPECT_THAT(Trigger(Holding(41)).Await(),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("lost")));
+  EXPECT_THAT(Trigger(Holding(1000)).Await(), StatusIs(absl::StatusCode::kFailedPrecondition));
+  TriggerAnswer before = Trigger(Holding(40));
+  runner_.AwaitRun(1);
+  runner_.MakeCheckpoint(1000);
+  runner_.Succeed({"local"});
+  EXPECT_OK(before.Await());
+}
+
+TEST_F(StoreSupervisorTest, RevisionOfAStoreThatCannotBeAskedFails) {
+  Start();
+  TakeBackup(1);
+  store_.set_status_error(absl::UnavailableError("nobody listens"));
+  EXPECT_THAT(Trigger(Holding(100)).Await(),
+              StatusIs(absl::StatusCode::kAborted, HasSubstr("nobody listens")));
 }
 
 TEST_F(StoreSupervisorTest, RevisionThatTheStoreHasNotGivenIsRefused) {
@@ -884,10 +940,7 @@ TEST_F(StoreSupervisorTest, AutomaticBackupsCanBeTurnedOff) {
 TEST_F(StoreSupervisorTest, AcceptedStoreIsWhatTheNextRunRemembers) {
   Start();
   TakeBackup(1, 200);
-  store_.EditState([](v1::Checkpoint& state) {
-    state.set_store_id(std::string(32, 'a'));  // as the runner says
-    state.set_revision(150);
-  });
+  store_.EditState([](v1::Checkpoint& state) { state.set_revision(150); });
   Answer<v1::AcceptStoreResponse> answer;
   supervisor_->AcceptStore(answer.Callback());
   ASSERT_OK_AND_ASSIGN(const v1::AcceptStoreResponse accepted, answer.Await());
@@ -907,7 +960,10 @@ TEST_F(StoreSupervisorTest, BackupsOfAnotherStoreAreForgottenWhereThatIsAccepted
   runner_.AwaitListings(1);
   runner_.BlockListings(true);
   TakeBackup(1, 200);
-  store_.EditState([](v1::Checkpoint& state) { state.set_revision(150); });
+  store_.EditState([](v1::Checkpoint& state) {
+    state.set_store_id(std::string(32, 'a'));
+    state.set_revision(150);
+  });
   Answer<v1::AcceptStoreResponse> answer;
   supervisor_->AcceptStore(answer.Callback());
   ASSERT_OK(answer.Await());
@@ -954,6 +1010,29 @@ TEST_F(StoreSupervisorTest, PrunesAfterARunThatSucceeded) {
   const v1::BackupStatus status = supervisor_->GetStatus();
   EXPECT_EQ(status.destinations(0).prune_error(), "a manifest is damaged");
   EXPECT_THAT(status.reason(), HasSubstr("old backups at destination local are not deleted"));
+}
+
+// A run stamps its backup by the clock that has just jumped: the newest backup is no witness.
+TEST_F(StoreSupervisorTest, NothingIsRemovedForGoodUntilTheClockWasSteadyForAWeek) {
+  Start();
+  const auto refusal_after = [this](absl::Duration passed) {
+    clock_.Advance(passed);
+    Answer<v1::PruneBackupsResponse> answer;
+    do {  // until one that goes on by itself is done
+      answer = {};
+      supervisor_->upkeep().PruneBackups({}, answer.Callback());
+    } while (absl::IsAborted(answer.Await().status()));
+    return runner_.removal_refusal();
+  };
+  runner_.SucceedAlways({"local"});
+  EXPECT_THAT(refusal_after(absl::Hours(24 * 6)), HasSubstr("for a week"));
+  EXPECT_EQ(refusal_after(absl::Hours(24)), "");
+  ASSERT_OK(Update(supervisor_->GetSettings()));  // which saves
+  RestartFrom(SavedState());
+  EXPECT_EQ(refusal_after(absl::Seconds(1)), "");
+  clock_.SetWallTime(clock_.Now() + absl::Hours(24 * 30));
+  EXPECT_THAT(refusal_after(absl::Seconds(1)), HasSubstr("for a week"));
+  EXPECT_EQ(refusal_after(absl::Hours(24 * 7)), "");
 }
 
 TEST_F(StoreSupervisorTest, RetentionIsTriedBeforeItIsSet) {

@@ -48,6 +48,15 @@ class TriggerQueueTest : public ::testing::Test {
     return ticket;
   }
 
+  // What a store says that has given revisions up to this one.
+  static auto StoreAt(uint64_t revision) {
+    return [revision](
+               const BackupNeed& need) -> absl::StatusOr<std::optional<v1::TriggerBackupResponse>> {
+      if (need.min_revision > revision) return absl::FailedPreconditionError("not given");
+      return std::nullopt;
+    };
+  }
+
   // The run in progress, where there is one.
   std::optional<RunView> Current() const {
     if (!is_running_) return std::nullopt;
@@ -242,7 +251,7 @@ TEST_F(TriggerQueueTest, StoreIsAskedBeforeARunIsWanted) {
   const uint64_t above = Add(Holding(101), "", /*ask_store=*/true);
   EXPECT_TRUE(queue_.WantsStoreAnswer());
   EXPECT_FALSE(queue_.WantsRun());
-  Take(queue_.OnStoreAnswered(clock_.MonotonicNow(), 100, Current()));
+  Take(queue_.OnStoreAnswered(clock_.MonotonicNow(), StoreAt(100), Current()));
   EXPECT_FALSE(queue_.WantsStoreAnswer());
   EXPECT_THAT(StatusOf(above), StatusIs(absl::StatusCode::kFailedPrecondition));
   EXPECT_FALSE(IsAnswered(given));
@@ -253,15 +262,22 @@ TEST_F(TriggerQueueTest, AnswerOfTheStoreFromBeforeTheCallDoesNotCount) {
   const MonotonicTime asked = clock_.MonotonicNow();
   clock_.Advance(absl::Seconds(1));
   const uint64_t trigger = Add(Holding(101), "", /*ask_store=*/true);
-  Take(queue_.OnStoreAnswered(asked, 100, Current()));
+  Take(queue_.OnStoreAnswered(asked, StoreAt(100), Current()));
   EXPECT_FALSE(IsAnswered(trigger));
   EXPECT_TRUE(queue_.WantsStoreAnswer());
 }
 
-TEST_F(TriggerQueueTest, WhereTheStoreCannotBeAskedARunFindsOut) {
-  Add(Holding(101), "", /*ask_store=*/true);
-  Take(queue_.OnStoreAnswered(clock_.MonotonicNow(), std::nullopt, Current()));
-  EXPECT_TRUE(queue_.WantsRun());
+TEST_F(TriggerQueueTest, WhatIsThereAlreadyNeedsNoRun) {
+  const uint64_t trigger = Add(Holding(100), "deploy-1", /*ask_store=*/true);
+  v1::TriggerBackupResponse response;
+  response.mutable_backup()->set_backup_id("b1");
+  response.set_already_there(true);
+  Take(queue_.OnStoreAnswered(
+      clock_.MonotonicNow(), [&](const BackupNeed&) { return std::optional(response); },
+      Current()));
+  EXPECT_TRUE(IsAnswered(trigger));
+  EXPECT_OK(StatusOf(trigger));
+  EXPECT_FALSE(queue_.WantsRun());
 }
 
 TEST_F(TriggerQueueTest, FailedRunFailsItsTriggersWithTheReason) {

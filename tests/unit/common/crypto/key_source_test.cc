@@ -145,9 +145,8 @@ TEST_F(KeySourceTest, AFileOfTheLargestSizeIsRead) {
 }
 
 TEST_F(KeySourceTest, TheKeyItselfIsNoSourceAndNotRepeated) {
-  for (const std::string& source :
-       {KeyText(), absl::AsciiStrToLower(KeyText()), " " + KeyText() + "\n",
-        "/etc/holdfast/" + KeyText()}) {
+  for (const std::string& source : {KeyText(), absl::AsciiStrToLower(KeyText()),
+                                    " " + KeyText() + "\n", "/etc/holdfast/" + KeyText()}) {
     EXPECT_THAT(ReadMasterKey(source),
                 StatusIs(absl::StatusCode::kInvalidArgument,
                          AllOf(HasSubstr("where its source belongs"), RepeatsNothing(),

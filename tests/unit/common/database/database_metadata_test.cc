@@ -22,7 +22,7 @@ TEST(DatabaseMetadataTest, NewIncarnationKeepsTheOldOneAndRaisesTheRevision) {
   metadata.head.set_revision(41);
   const Id128 store_id = metadata.store_id();
   const Id128 first = metadata.incarnation();
-  ASSERT_OK(BeginIncarnation(metadata, random));
+  ASSERT_OK(BeginIncarnation(metadata, 0, random));
   EXPECT_NE(metadata.incarnation(), first);
   EXPECT_EQ(metadata.store_id(), store_id);
   EXPECT_EQ(metadata.head.revision(), 41 + (uint64_t{1} << 40));
@@ -34,7 +34,7 @@ TEST(DatabaseMetadataTest, OldestIncarnationsAreForgotten) {
   DatabaseMetadata metadata = MakeMetadata(Id128::Generate(random), kTestTime, random);
   std::string second;
   for (int i = 0; i < kEarlierIncarnationsMax + 1; ++i) {
-    ASSERT_OK(BeginIncarnation(metadata, random));
+    ASSERT_OK(BeginIncarnation(metadata, 0, random));
     if (i == 0) second = metadata.incarnation().ToByteString();
   }
   EXPECT_EQ(metadata.identity.earlier_incarnations_size(), kEarlierIncarnationsMax);
@@ -45,7 +45,7 @@ TEST(DatabaseMetadataTest, RevisionCounterDoesNotWrapAround) {
   SeededRandom random;
   DatabaseMetadata metadata = MakeMetadata(Id128::Generate(random), kTestTime, random);
   metadata.head.set_revision(UINT64_MAX - 5);
-  EXPECT_THAT(BeginIncarnation(metadata, random), StatusIs(absl::StatusCode::kOutOfRange));
+  EXPECT_THAT(BeginIncarnation(metadata, 0, random), StatusIs(absl::StatusCode::kOutOfRange));
 }
 
 class StoredMetadataTest : public testing::Test {

@@ -1,5 +1,6 @@
 #include "common/storage/local_blob_store.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -130,6 +131,22 @@ TEST_F(LocalBlobStoreTest, LeftoversAndForeignNamesAreNotSeen) {
   EXPECT_THAT(Names(), IsOkAndHolds(ElementsAre("a/b")));
   EXPECT_THAT(store_->ListFolders(""), IsOkAndHolds(ElementsAre("a")));
   EXPECT_THAT(store_->ListFolders("a"), IsOkAndHolds(IsEmpty()));
+}
+
+TEST_F(LocalBlobStoreTest, OldLeftoversAreRemovedAndNothingElse) {
+  ASSERT_OK(Put("stores/a/blob", "bytes"));
+  WriteFile("stores/a/.tmp-old", "cut");
+  WriteFile(".tmp-young", "being written");
+  WriteFile("stores/a/somebody's", "else's");
+  const timespec long_ago[] = {{1'000'000, 0}, {1'000'000, 0}};
+  for (const char* name : {"stores/a/.tmp-old", "stores/a/blob", "stores/a/somebody's"}) {
+    ASSERT_EQ(utimensat(AT_FDCWD, directory_.Path(name).c_str(), long_ago, 0), 0);
+  }
+  EXPECT_THAT(store_->RemoveLeftovers(absl::FromUnixSeconds(2'000'000)), IsOkAndHolds(1u));
+  EXPECT_THAT(FileExists(directory_.Path("stores/a/.tmp-old")), IsOkAndHolds(false));
+  for (const char* name : {".tmp-young", "stores/a/blob", "stores/a/somebody's"}) {
+    EXPECT_THAT(FileExists(directory_.Path(name)), IsOkAndHolds(true)) << name;
+  }
 }
 
 TEST_F(LocalBlobStoreTest, WhatIsNoFileIsRefusedAndNeverBlocks) {
