@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "backup-agent/cli/command.h"
@@ -37,6 +38,12 @@ std::string JoinNames(const std::vector<std::string>& names) {
   return text;
 }
 
+// "nas (file:///mnt/nas)", or the URL alone where that is all that was given.
+std::string DescribeDestination(const DestinationConfig& destination) {
+  if (absl::StrContains(destination.name, '/')) return destination.url;
+  return absl::StrCat(destination.name, " (", destination.url, ")");
+}
+
 // What was found at one destination.
 struct DestinationReport {
   StoreId store_id;
@@ -47,6 +54,7 @@ struct DestinationReport {
 std::string ToJson(const DestinationConfig& destination,
                    const absl::StatusOr<DestinationReport>& checked, bool read_data) {
   JsonObject object;
+  object.AddString("name", destination.name);
   object.AddString("destination", destination.url);
   object.AddString("error", checked.status().message());
   if (!checked.ok()) return object.ToText();
@@ -80,7 +88,7 @@ std::string ToText(const DestinationConfig& destination, const DestinationReport
                    bool read_data) {
   const CheckReport& report = checked.report;
   std::string text = absl::StrCat(
-      destination.url, ": ",
+      DescribeDestination(destination), ": ",
       report.findings.empty()
           ? absl::StrCat("all is well: ", FormatCount(report.backups_checked, "backup"))
           : absl::StrCat(FormatCount(report.findings.size(), "file"),
@@ -98,7 +106,7 @@ std::string ToText(const DestinationConfig& destination, const DestinationReport
   if (report.unnamed_objects > 0) {
     absl::StrAppend(&text, "  ", FormatCount(report.unnamed_objects, "object"), " of ",
                     FormatBytes(report.unnamed_bytes),
-                    " that no backup names: no fault, a run was cut\n");
+                    " that no backup names: no fault; prune removes them\n");
   }
   if (!report.foreign_names.empty()) {
     absl::StrAppend(&text, "  not Holdfast's: ", JoinNames(report.foreign_names), "\n");
@@ -152,7 +160,7 @@ absl::Status RunCommand(const CheckArguments& arguments, CommandContext& context
                             FindDestinations(arguments.source, context));
   HOLDFAST_ASSIGN_OR_RETURN(const MasterKey key, ReadCommandKey(context));
   // One that fails does not keep the others from being checked; damage is what is told in the end.
-  absl::Status worst;
+  std::vector<absl::Status> failures;
   JsonArray json;
   for (const DestinationConfig& destination : destinations) {
     const absl::StatusOr<DestinationReport> checked =
@@ -164,18 +172,24 @@ absl::Status RunCommand(const CheckArguments& arguments, CommandContext& context
       HOLDFAST_RETURN_IF_ERROR(
           context.console.Write(ToText(destination, *checked, arguments.read_data)));
     }
-    const absl::Status status =
-        checked.ok() ? Summarise(destination, checked->report) : checked.status();
-    if (status.ok()) continue;
-    if (!worst.ok()) context.console.Complain(absl::StrCat("holdfast: ", worst.message()));
-    if (worst.ok() || absl::IsDataLoss(status)) worst = status;
+    const absl::Status status = checked.ok()
+                                    ? Summarise(destination, checked->report)
+                                    : Annotate(checked.status(), DescribeDestination(destination));
+    if (!status.ok()) failures.push_back(status);
   }
   if (context.global.json) {
     JsonObject object;
     object.AddJson("destinations", json.ToText());
     HOLDFAST_RETURN_IF_ERROR(context.console.WriteLine(object.ToText()));
   }
-  return worst;
+  if (failures.empty()) return absl::OkStatus();
+  const auto damage = std::find_if(failures.begin(), failures.end(), absl::IsDataLoss);
+  const auto told_last = damage == failures.end() ? failures.begin() : damage;
+  for (auto failure = failures.begin(); failure != failures.end(); ++failure) {
+    if (failure == told_last) continue;
+    context.console.Complain(absl::StrCat("holdfast: ", failure->message()));
+  }
+  return *told_last;
 }
 
 }  // namespace holdfast
