@@ -124,7 +124,12 @@ absl::StatusOr<v1::Proof> AgentClient::CancelProof(const v1::CancelProofRequest&
 }
 
 absl::StatusOr<v1::Settings> AgentClient::GetSettings(const v1::GetSettingsRequest& request) {
-  return connection_->Call(&v1::BackupAgent::Stub::GetSettings, request);
+  return GetSettings(request, kTimeout);
+}
+
+absl::StatusOr<v1::Settings> AgentClient::GetSettings(const v1::GetSettingsRequest& request,
+                                                      absl::Duration timeout) {
+  return connection_->Call(&v1::BackupAgent::Stub::GetSettings, request, timeout);
 }
 
 absl::StatusOr<v1::Settings> AgentClient::UpdateSettings(const v1::UpdateSettingsRequest& request) {

@@ -49,6 +49,9 @@ class AgentClient {
   absl::StatusOr<v1::ListProofsResponse> ListProofs(const v1::ListProofsRequest& request);
   absl::StatusOr<v1::Proof> CancelProof(const v1::CancelProofRequest& request);
   absl::StatusOr<v1::Settings> GetSettings(const v1::GetSettingsRequest& request);
+  // Waits for at most `timeout`.
+  absl::StatusOr<v1::Settings> GetSettings(const v1::GetSettingsRequest& request,
+                                           absl::Duration timeout);
   absl::StatusOr<v1::Settings> UpdateSettings(const v1::UpdateSettingsRequest& request);
 
  private:

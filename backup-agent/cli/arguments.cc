@@ -481,7 +481,7 @@ class Grammar {
         ->required();
     command
         ->add_option("--from", arguments->source,
-                     "The destination to restore from; otherwise those of the configuration, the "
+                     "The destination to restore from; otherwise those of the store, the "
                      "first that can be read")
         ->type_name("URL|NAME");
     command->add_option("--backup", arguments->backup_id, "The backup; the latest unless given")

@@ -77,8 +77,7 @@ struct BackupNowArguments {
   std::string request_id;
   std::optional<absl::Duration> timeout;
 };
-// Which repository to read without the agent: a destination's URL, or its name in the
-// configuration.
+// Which repository to read without the agent: a destination's URL, or its name.
 struct BackupListArguments {
   std::string source;
   std::string store_id;

@@ -5,6 +5,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "backup-agent/cli/agent_client.h"
 #include "common/base/status_macros.h"
 #include "common/crypto/key_source.h"
 #include "common/io/files.h"
@@ -16,6 +17,9 @@ namespace {
 
 constexpr absl::string_view kStandardInput = "-";
 
+// How long the agent is waited for where the configuration will do in its place.
+constexpr absl::Duration kSettingsTimeout = absl::Seconds(5);
+
 // A text form has 73 bytes; this leaves room for blanks.
 constexpr size_t kKeyInputSizeMaxBytes = 4096;
 
@@ -23,6 +27,31 @@ std::string JoinStoreNames(const AgentConfig& agent) {
   return absl::StrJoin(agent.stores, ", ", [](std::string* out, const AgentStoreConfig& store) {
     out->append(store.name);
   });
+}
+
+std::string JoinDestinationNames(const std::vector<DestinationConfig>& destinations) {
+  return absl::StrJoin(destinations, ", ",
+                       [](std::string* out, const DestinationConfig& destination) {
+                         out->append(destination.name);
+                       });
+}
+
+// The destinations of the store's settings. The agent's errors.
+absl::StatusOr<std::vector<DestinationConfig>> ReadDestinationsOfSettings(
+    const std::string& agent_socket, const std::string& store_name, const CommandContext& context) {
+  AgentClient agent(agent_socket, context.cancellation);
+  v1::GetSettingsRequest request;
+  request.set_store_name(store_name);
+  HOLDFAST_ASSIGN_OR_RETURN(const v1::Settings settings,
+                            agent.GetSettings(request, kSettingsTimeout));
+  if (settings.destinations().empty()) {
+    return absl::InternalError("the agent's settings have no destination");
+  }
+  std::vector<DestinationConfig> destinations;
+  for (const v1::Destination& destination : settings.destinations()) {
+    destinations.push_back({.name = destination.name(), .url = destination.url()});
+  }
+  return destinations;
 }
 
 // All of standard input, into locked memory; ends early with the reason of a cancellation.
@@ -116,12 +145,38 @@ absl::StatusOr<MasterKey> ReadCommandKey(const CommandContext& context) {
 
 absl::StatusOr<std::string> FindStoreSocket(const CommandContext& context) {
   HOLDFAST_ASSIGN_OR_RETURN(const Config config, LoadCommandConfig(context));
-  if (context.global.store_name.empty() && config.store.has_value()) return config.store->socket;
+  const bool has_several = config.agent.has_value() && config.agent->stores.size() > 1;
+  if (context.global.store_name.empty() && config.store.has_value() && !has_several) {
+    return config.store->socket;
+  }
   HOLDFAST_ASSIGN_OR_RETURN(const AgentStoreConfig* store, FindAgentStore(config, context));
   return store->socket;
 }
 
 absl::StatusOr<std::string> FindAgentSocket(const CommandContext& context) {
+  HOLDFAST_ASSIGN_OR_RETURN(const Config config, LoadCommandConfig(context));
+  // A name that the configuration does not have is the agent's to refuse.
+  if (config.agent.has_value() && context.global.store_name.empty()) {
+    HOLDFAST_RETURN_IF_ERROR(FindAgentStore(config, context).status());
+  }
+  return FindAgentSocketForAllStores(context);
+}
+
+absl::StatusOr<std::vector<NamedSocket>> FindStoreSockets(const CommandContext& context) {
+  HOLDFAST_ASSIGN_OR_RETURN(const Config config, LoadCommandConfig(context));
+  std::vector<NamedSocket> sockets;
+  if (!context.global.store_name.empty() || !config.agent.has_value()) {
+    HOLDFAST_ASSIGN_OR_RETURN(const AgentStoreConfig* store, FindAgentStore(config, context));
+    sockets.push_back({.name = store->name, .socket = store->socket});
+    return sockets;
+  }
+  for (const AgentStoreConfig& store : config.agent->stores) {
+    sockets.push_back({.name = store.name, .socket = store.socket});
+  }
+  return sockets;
+}
+
+absl::StatusOr<std::string> FindAgentSocketForAllStores(const CommandContext& context) {
   HOLDFAST_ASSIGN_OR_RETURN(const Config config, LoadCommandConfig(context));
   if (!config.agent.has_value()) {
     return absl::InvalidArgumentError(
@@ -138,17 +193,35 @@ absl::StatusOr<std::vector<DestinationConfig>> FindDestinations(absl::string_vie
   }
   HOLDFAST_ASSIGN_OR_RETURN(const Config config, LoadCommandConfig(context));
   HOLDFAST_ASSIGN_OR_RETURN(const AgentStoreConfig* store, FindAgentStore(config, context));
-  if (url_or_name.empty()) return store->destinations;
-  for (const DestinationConfig& destination : store->destinations) {
-    if (destination.name == url_or_name) return std::vector<DestinationConfig>{destination};
+  const absl::StatusOr<std::vector<DestinationConfig>> from_agent =
+      ReadDestinationsOfSettings(config.agent->socket, store->name, context);
+  HOLDFAST_RETURN_IF_ERROR(context.cancellation.status());
+  const std::vector<DestinationConfig>& destinations =
+      from_agent.ok() ? *from_agent : store->destinations;
+  if (url_or_name.empty()) {
+    if (!from_agent.ok()) {
+      context.console.Note(
+          absl::StrCat("the destinations are those of ", ConfigPath(context),
+                       ", and others that were added later are left out, for the agent can't be "
+                       "asked: ",
+                       from_agent.status().message()));
+    }
+    return destinations;
   }
-  return absl::NotFoundError(
-      absl::StrCat("store ", store->name, " has no destination '", url_or_name, "' in ",
-                   ConfigPath(context), "; there is ",
-                   absl::StrJoin(store->destinations, ", ",
-                                 [](std::string* out, const DestinationConfig& destination) {
-                                   out->append(destination.name);
-                                 })));
+  // A name that the settings have no more still tells where older backups are.
+  for (const std::vector<DestinationConfig>* known : {&destinations, &store->destinations}) {
+    for (const DestinationConfig& destination : *known) {
+      if (destination.name == url_or_name) return std::vector<DestinationConfig>{destination};
+    }
+  }
+  return absl::NotFoundError(absl::StrCat(
+      "store ", store->name, " has no destination '", url_or_name, "' in ",
+      from_agent.ok() ? "the agent's settings" : ConfigPath(context), "; there is ",
+      JoinDestinationNames(destinations),
+      from_agent.ok()
+          ? ""
+          : absl::StrCat("\nthe agent, whose settings may have others, can't be asked: ",
+                         from_agent.status().message())));
 }
 
 absl::StatusOr<std::optional<StoreId>> ParseStoreId(absl::string_view text) {

@@ -84,13 +84,26 @@ absl::StatusOr<std::optional<Config>> LoadCommandConfigIfAny(const CommandContex
 absl::StatusOr<MasterKey> ReadCommandKey(const CommandContext& context);
 absl::StatusOr<MasterKey> ReadKeyFrom(absl::string_view source, const CommandContext& context);
 
-// The socket of the store that --store names, or the only one.
+// The socket of the store that --store names, or the only one. INVALID_ARGUMENT where there are
+// several and none is named.
 absl::StatusOr<std::string> FindStoreSocket(const CommandContext& context);
 
+// The socket of the agent. INVALID_ARGUMENT where it has several stores and --store names none.
 absl::StatusOr<std::string> FindAgentSocket(const CommandContext& context);
+// The same for a command that may be about all of its stores.
+absl::StatusOr<std::string> FindAgentSocketForAllStores(const CommandContext& context);
 
-// The destinations to work on: the one named by its URL or by its name in the configuration, else
-// all that the configuration gives the store. INVALID_ARGUMENT where there is none.
+// The stores of the agent, or the one that --store names, each with its socket.
+struct NamedSocket {
+  std::string name;
+  std::string socket;
+};
+absl::StatusOr<std::vector<NamedSocket>> FindStoreSockets(const CommandContext& context);
+
+// The destinations to work on: the one named by its URL or by its name, else all of the store's.
+// They are those of the agent's settings, or of the configuration where the agent can't be asked,
+// of which a note is made. INVALID_ARGUMENT where there is no configuration; NOT_FOUND for a name
+// that nobody knows.
 absl::StatusOr<std::vector<DestinationConfig>> FindDestinations(absl::string_view url_or_name,
                                                                 const CommandContext& context);
 

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "backup-agent/cli/cli.h"
 #include "common/config/config.h"
 #include "common/crypto/key_source.h"
@@ -32,6 +33,7 @@ using testing::EndsWith;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
+using testing::SizeIs;
 using testing::StartsWith;
 
 // The master key that a text shows; empty where it shows none.
@@ -339,7 +341,8 @@ TEST_F(RepositoryCommandsTest, RestoreTakesDestinationAndKeyFromTheConfiguration
   const CliResult unknown =
       cli_.RunConfigured({"restore", "--to", cli_.Path("third"), "--from", "nas"});
   EXPECT_EQ(unknown.exit_code, kExitNotFound);
-  EXPECT_THAT(unknown.error, HasSubstr("local"));
+  EXPECT_THAT(unknown.error, AllOf(HasSubstr("there is local\n"),
+                                   HasSubstr("the agent, whose settings may have")));
 }
 
 TEST_F(RepositoryCommandsTest, RestoreTellsItsErrorsApart) {
@@ -368,7 +371,13 @@ TEST_F(RepositoryCommandsTest, RestoreTellsItsErrorsApart) {
 TEST_F(RepositoryCommandsTest, CheckFindsAllWell) {
   const CliResult result = cli_.RunConfigured({"check", "--read-data"});
   EXPECT_EQ(result.exit_code, kExitOk) << result.error;
-  EXPECT_THAT(result.output, AllOf(HasSubstr("all is well: 1 backup"), HasSubstr("proven")));
+  EXPECT_THAT(result.output, AllOf(StartsWith("local (file://" + cli_.Path("backups") +
+                                              "): all is well: 1 backup"),
+                                   HasSubstr("proven")));
+  EXPECT_THAT(result.error, HasSubstr("the agent can't be asked"));
+  const CliResult by_url = cli_.RunConfigured({"check", "--from", cli_.Path("backups")});
+  EXPECT_THAT(by_url.output, StartsWith("file://" + cli_.Path("backups") + ": all is well"));
+  EXPECT_THAT(by_url.error, IsEmpty());
 }
 
 TEST_F(RepositoryCommandsTest, CheckNamesWhatIsDamaged) {
@@ -395,6 +404,24 @@ TEST_F(RepositoryCommandsTest, CheckGoesOnAfterADestinationThatCannotBeRead) {
   EXPECT_EQ(result.exit_code, kExitNotFound);
   EXPECT_THAT(result.output, HasSubstr("all is well"));
   EXPECT_THAT(result.error, HasSubstr(cli_.Path("gone")));
+}
+
+TEST_F(RepositoryCommandsTest, CheckNamesEachDestinationThatFails) {
+  ASSERT_OK_AND_ASSIGN(std::string config, ReadFile(cli_.config_path(), 10000));
+  for (const char* name : {"first", "second"}) {
+    absl::StrAppend(&config, "[[agent.stores.destinations]]\nname = \"", name,
+                    "\"\nurl = \"file://", cli_.Path(name), "\"\n");
+  }
+  WriteRaw(cli_.config_path(), config);
+  std::filesystem::remove(objects_.front());
+  const CliResult result = cli_.RunConfigured({"check", "--quiet"});
+  // Damage is what is told in the end.
+  EXPECT_EQ(result.exit_code, kExitDamaged);
+  EXPECT_THAT(result.error, AllOf(StartsWith("holdfast: first (file://"),
+                                  HasSubstr("\nholdfast: second (file://"),
+                                  HasSubstr("\nholdfast: the repository at ")));
+  EXPECT_THAT(std::vector<std::string>(absl::StrSplit(result.error, '\n', absl::SkipEmpty())),
+              SizeIs(3));
 }
 
 TEST_F(RepositoryCommandsTest, BackupListReadsARepositoryDirectly) {

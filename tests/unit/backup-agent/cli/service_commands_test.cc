@@ -508,6 +508,28 @@ TEST_F(AgentCommandsTest, SettingsChangesWhatIsGivenAndLeavesTheRest) {
               HasSubstr(R"("settings_revision":"3")"));
 }
 
+TEST_F(AgentCommandsTest, DestinationsAreThoseOfTheAgentsSettings) {
+  ASSERT_EQ(cli_.RunConfigured({"settings", "set", "--add-destination",
+                                absl::StrCat("nas=", cli_.Path("nas"))})
+                .exit_code,
+            kExitOk);
+  // No destination is there, so each is named in what went wrong with it.
+  CliResult result = cli_.RunConfigured({"check"});
+  EXPECT_EQ(result.exit_code, kExitNotFound);
+  EXPECT_THAT(result.error, AllOf(HasSubstr("holdfast: local (file:///backups): "),
+                                  HasSubstr("holdfast: nas (file://" + cli_.Path("nas") + "): "),
+                                  Not(HasSubstr("can't be asked"))));
+  result = cli_.RunConfigured({"check", "--from", "nas"});
+  EXPECT_EQ(result.exit_code, kExitNotFound);
+  EXPECT_THAT(result.error, AllOf(HasSubstr(cli_.Path("nas")), Not(HasSubstr("/backups"))));
+  result = cli_.RunConfigured({"backup", "list", "--from", "nas"});
+  EXPECT_THAT(result.error, HasSubstr(cli_.Path("nas")));
+  result = cli_.RunConfigured({"restore", "--from", "other", "--to", cli_.Path("target")});
+  EXPECT_EQ(result.exit_code, kExitNotFound);
+  EXPECT_THAT(result.error, HasSubstr("no destination 'other' in the agent's settings; there is "
+                                      "local, nas\n"));
+}
+
 TEST_F(AgentCommandsTest, KeyVerifyConfirmsTheKeyWithTheAgent) {
   const std::string text = cli_.RunConfigured({"key", "show"}).output;
   const std::string fingerprint = cli_.RunConfigured({"key", "fingerprint"}).output;
