@@ -104,7 +104,6 @@ absl::Status RefuseExisting(const std::string& path, absl::string_view what,
       absl::StrCat("there is ", what, " ", path, " already, and nothing is overwritten: ", advice));
 }
 
-// The data directory is refused by who makes it.
 absl::Status RefuseFilledStateDirectory(const std::string& path) {
   const absl::StatusOr<std::vector<DirectoryEntry>> entries = ListDirectory(path);
   if (absl::IsNotFound(entries.status())) return absl::OkStatus();
@@ -125,6 +124,7 @@ absl::Status CheckNothingIsThere(const Plan& plan) {
                        absl::StrCat("to use it, give --key-from ", ShellQuote(plan.key_path),
                                     "; remove it only if no backup was ever made with it")));
   }
+  HOLDFAST_RETURN_IF_ERROR(DataDirectory::CheckTarget(plan.config.data_directory));
   return RefuseFilledStateDirectory(plan.config.state_directory);
 }
 

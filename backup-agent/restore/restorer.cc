@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -16,6 +18,7 @@
 #include "common/base/thread.h"
 #include "common/database/data_directory.h"
 #include "common/io/files.h"
+#include "common/io/path.h"
 #include "common/io/xxh3_stream.h"
 #include "common/repository/layout.h"
 
@@ -200,9 +203,9 @@ absl::StatusOr<std::string> FindLatest(StoreRepository& store) {
 
 absl::StatusOr<Manifest> LoadNamedManifest(StoreRepository& store, const std::string& backup_id) {
   if (!IsBackupId(backup_id)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("'", backup_id,
-                     "' is not the id of a backup; one looks like 20261122T183500.123Z-1f9a2b3c"));
+    return absl::NotFoundError(
+        absl::StrCat("there is no backup '", backup_id,
+                     "': the id of one looks like 20261122T183500.123Z-1f9a2b3c"));
   }
   absl::StatusOr<StoreRepository::LoadedManifest> loaded = store.LoadManifest(backup_id);
   if (loaded.ok()) return std::move(loaded->manifest);
@@ -302,10 +305,27 @@ absl::StatusOr<v1::Settings> Restorer::Settings() const {
   return settings;
 }
 
+absl::Status Restorer::CheckTarget(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path canonical =
+      std::filesystem::weakly_canonical(std::filesystem::absolute(path, error), error);
+  if (error) return absl::InvalidArgumentError(absl::StrCat("'", path, "' is no path"));
+  for (std::string folder = canonical.string();; folder = FolderOf(folder)) {
+    const absl::StatusOr<bool> is_repository = FileExists(JoinPath(folder, kRepositoryFileName));
+    if (is_repository.ok() && *is_repository) {
+      return absl::FailedPreconditionError(absl::StrCat(path, " is inside the repository at ",
+                                                        folder, ": choose a directory elsewhere"));
+    }
+    if (FolderOf(folder) == folder) break;
+  }
+  return DataDirectoryRestore::CheckTarget(path);
+}
+
 absl::StatusOr<RestoreResult> Restorer::RestoreTo(const std::string& path,
                                                   const RestoreOptions& options,
                                                   const Cancellation& cancellation) {
   const MonotonicTime start = clock_.MonotonicNow();
+  HOLDFAST_RETURN_IF_ERROR(CheckTarget(path));
   HOLDFAST_ASSIGN_OR_RETURN(DataDirectoryRestore::Expectation expectation,
                             MakeExpectation(manifest_.summary));
   // Another restore of this backup may have gone on from here, and been backed up since.

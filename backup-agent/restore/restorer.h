@@ -103,6 +103,10 @@ class Restorer {
   // How the store was backed up then. NOT_FOUND where the backup does not tell.
   absl::StatusOr<v1::Settings> Settings() const;
 
+  // What RestoreTo would refuse `path` for, told before anything is made: ALREADY_EXISTS where it
+  // holds something, FAILED_PRECONDITION where it lies inside a repository.
+  static absl::Status CheckTarget(const std::string& path);
+
   // Restores into `path`, which is made if it is not there, and is refused unless it is empty.
   absl::StatusOr<RestoreResult> RestoreTo(const std::string& path, const RestoreOptions& options,
                                           const Cancellation& cancellation);

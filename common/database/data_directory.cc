@@ -1,5 +1,7 @@
 #include "common/database/data_directory.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <map>
@@ -142,10 +144,9 @@ constexpr absl::string_view WorkName(Work work) {
   return work == Work::kCreation ? "creation\n" : "restore\n";
 }
 
-// Makes sure that `path` holds nothing that matters, removes what earlier work of this kind (or a
-// creation) left unfinished, and marks it as unfinished.
-// REQUIRES: the directory is locked.
-absl::Status ClaimDirectory(const std::string& path, Work work) {
+// Makes sure that `path` holds nothing that matters. True where earlier work of this kind (or a
+// creation) was left unfinished there. Changes nothing.
+absl::StatusOr<bool> CheckClaimable(const std::string& path, Work work) {
   HOLDFAST_ASSIGN_OR_RETURN(const auto entries, ListDirectory(path));
   const auto has = [&entries](absl::string_view name) {
     return std::any_of(entries.begin(), entries.end(),
@@ -168,11 +169,50 @@ absl::Status ClaimDirectory(const std::string& path, Work work) {
       return absl::AlreadyExistsError(absl::StrCat(
           path, " holds an interrupted restore; restore again, or choose an empty directory"));
     }
+  }
+  return is_unfinished;
+}
+
+// The same before there is a lock, which would be a file in a directory of somebody else's.
+absl::Status CheckTarget(const std::string& path, Work work) {
+  const absl::Status status = CheckClaimable(path, work).status();
+  return absl::IsNotFound(status) ? absl::OkStatus() : status;
+}
+
+// Removes what earlier work left unfinished in `path`, and marks it as unfinished.
+// REQUIRES: the directory is locked.
+absl::Status ClaimDirectory(const std::string& path, Work work) {
+  HOLDFAST_ASSIGN_OR_RETURN(const bool is_unfinished, CheckClaimable(path, work));
+  if (is_unfinished) {
     LogInfo("removing what was left unfinished", {{"path", path}});
     HOLDFAST_RETURN_IF_ERROR(RemoveUnfinished(path));
   }
   return WriteFileDurably(JoinPath(path, kUnfinishedName), WorkName(work),
                           {.existing = DurableFile::Existing::kKeep});
+}
+
+// The directories that MakeDirectories(path) would make, the uppermost first.
+absl::StatusOr<std::vector<std::string>> MissingDirectories(std::string path) {
+  std::vector<std::string> missing;
+  while (true) {
+    HOLDFAST_ASSIGN_OR_RETURN(const bool exists, FileExists(path));
+    if (exists) break;
+    missing.push_back(path);
+    const std::string folder = FolderOf(path);
+    if (folder == path) break;
+    path = folder;
+  }
+  std::reverse(missing.begin(), missing.end());
+  return missing;
+}
+
+// Removes the lock of work that failed, and the directories that were made for it, unless something
+// is in them. REQUIRES: the directory is locked.
+void RemoveTraces(const std::string& path, const std::vector<std::string>& made_directories) {
+  (void)RemoveFile(JoinPath(path, kLockName));
+  for (auto made = made_directories.rbegin(); made != made_directories.rend(); ++made) {
+    if (rmdir(made->c_str()) != 0) return;
+  }
 }
 
 // The directory is finished: its state file is durable.
@@ -218,8 +258,13 @@ absl::Status WriteMetadata(OpenedDatabase& database, const DatabaseMetadata& met
 
 // --- DataDirectory ---------------------------------------------------------------------------
 
+absl::Status DataDirectory::CheckTarget(const std::string& path) {
+  return holdfast::CheckTarget(path, Work::kCreation);
+}
+
 absl::Status DataDirectory::Create(const std::string& path, const MasterKey& master_key,
                                    absl::Time now) {
+  HOLDFAST_RETURN_IF_ERROR(CheckTarget(path));
   HOLDFAST_RETURN_IF_ERROR(MakeDirectories(path));
   HOLDFAST_ASSIGN_OR_RETURN(const auto lock, LockDirectory(path));
   HOLDFAST_RETURN_IF_ERROR(ClaimDirectory(path, Work::kCreation));
@@ -353,9 +398,11 @@ bool IsInstancePath(absl::string_view path) {
 
 class RestoreImpl : public DataDirectoryRestore {
  public:
-  RestoreImpl(std::string path, std::unique_ptr<FileLock> lock, MasterKey master_key,
-              const Id128& store_id, absl::Time now)
+  RestoreImpl(std::string path, std::vector<std::string> made_directories,
+              std::unique_ptr<FileLock> lock, MasterKey master_key, const Id128& store_id,
+              absl::Time now)
       : path_(std::move(path)),
+        made_directories_(std::move(made_directories)),
         store_id_(store_id),
         now_(now),
         master_key_(std::move(master_key)),
@@ -371,7 +418,9 @@ class RestoreImpl : public DataDirectoryRestore {
     if (!removed.ok()) {
       LogWarning("removing an unfinished restore failed; the next one will",
                  {{"path", path_}, {"error", removed}});
+      return;
     }
+    RemoveTraces(path_, made_directories_);
   }
 
   absl::Status Prepare() {
@@ -559,6 +608,7 @@ class RestoreImpl : public DataDirectoryRestore {
 
   const std::string suffix_ = absl::StrCat(kRestoringInfix, SystemRandom().Hex(4));
   const std::string path_;
+  const std::vector<std::string> made_directories_;
   const Id128 store_id_;  // of the backup
   const absl::Time now_;
   const MasterKey master_key_;
@@ -578,13 +628,19 @@ class RestoreImpl : public DataDirectoryRestore {
 
 }  // namespace
 
+absl::Status DataDirectoryRestore::CheckTarget(const std::string& path) {
+  return holdfast::CheckTarget(path, Work::kRestore);
+}
+
 absl::StatusOr<std::unique_ptr<DataDirectoryRestore>> DataDirectoryRestore::Begin(
     const std::string& path, const MasterKey& master_key, const Id128& store_id, absl::Time now) {
+  HOLDFAST_RETURN_IF_ERROR(CheckTarget(path));
+  HOLDFAST_ASSIGN_OR_RETURN(std::vector<std::string> made_directories, MissingDirectories(path));
   HOLDFAST_RETURN_IF_ERROR(MakeDirectories(path));
   HOLDFAST_ASSIGN_OR_RETURN(auto lock, LockDirectory(path));
   HOLDFAST_RETURN_IF_ERROR(ClaimDirectory(path, Work::kRestore));
-  auto restore =
-      std::make_unique<RestoreImpl>(path, std::move(lock), master_key.Clone(), store_id, now);
+  auto restore = std::make_unique<RestoreImpl>(path, std::move(made_directories), std::move(lock),
+                                               master_key.Clone(), store_id, now);
   HOLDFAST_RETURN_IF_ERROR(restore->Prepare());
   return restore;
 }

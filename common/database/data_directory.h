@@ -54,6 +54,9 @@ class DataDirectory {
   // another process works on the directory.
   static absl::Status Create(const std::string& path, const MasterKey& master_key, absl::Time now);
 
+  // What Create would refuse `path` for, told before anything is made.
+  static absl::Status CheckTarget(const std::string& path);
+
   // Errors, each with its own words:
   //   NOT_FOUND            there is no such directory, or nothing in it
   //   FAILED_PRECONDITION  not finished: the state file is missing (an interrupted init or restore)
@@ -98,7 +101,8 @@ class DataDirectory {
 //
 //   Begin → CreateFile for each file (several threads may) → Finish.
 //
-// Thread-safe. When it goes without Finish, what was written is removed.
+// Thread-safe. When it goes without Finish, what was written is removed, and so are the directories
+// that were made for it.
 class DataDirectoryRestore {
  public:
   // Takes the lock, removes what an interrupted restore left (known by the file `unfinished`;
@@ -111,6 +115,9 @@ class DataDirectoryRestore {
                                                                      const Id128& store_id,
                                                                      absl::Time now);
   virtual ~DataDirectoryRestore() = default;
+
+  // What Begin would refuse `path` for, told before anything is made.
+  static absl::Status CheckTarget(const std::string& path);
 
   // Writes one file: Append in order, then Close, which syncs. `name` is a database file's plain
   // name, or "instance/…" with `mode` (of which only the owner's bits are kept). INVALID_ARGUMENT

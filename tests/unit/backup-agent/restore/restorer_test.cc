@@ -212,7 +212,7 @@ TEST_F(RestorerTest, SaysWhatThereIsWhereANameIsWrong) {
               StatusIs(absl::StatusCode::kNotFound, HasSubstr(store_id_.ToText())));
   EXPECT_THAT(Restore({.backup_id = "20200101T000000.000Z-00000000"}),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr(manifest_.summary.backup_id())));
-  EXPECT_THAT(Restore({.backup_id = "yesterday"}), StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(Restore({.backup_id = "yesterday"}), StatusIs(absl::StatusCode::kNotFound));
   MemoryBlobStore empty;
   EXPECT_THAT(Restorer::Open(empty, master_key_, {}), StatusIs(absl::StatusCode::kNotFound));
 }

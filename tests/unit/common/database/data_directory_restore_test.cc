@@ -26,12 +26,12 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::Contains;
-using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::Field;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
+using ::testing::SizeIs;
 
 constexpr auto kDataLoss = absl::StatusCode::kDataLoss;
 constexpr auto kAlreadyExists = absl::StatusCode::kAlreadyExists;
@@ -99,8 +99,7 @@ class DataDirectoryRestoreTest : public testing::Test {
   // Nothing is left that a store would open, or that is in the way of another try.
   void ExpectNothingLeft() {
     EXPECT_THAT(DataDirectory::Open(target_, key_), StatusIs(absl::StatusCode::kNotFound));
-    ASSERT_OK_AND_ASSIGN(const auto entries, ListDirectory(target_));
-    EXPECT_THAT(entries, Each(Field(&DirectoryEntry::name, "lock")));
+    EXPECT_THAT(FileExists(target_), IsOkAndHolds(false));
   }
 
   std::string Target(absl::string_view name) const { return absl::StrCat(target_, "/", name); }
@@ -413,6 +412,22 @@ TEST_F(DataDirectoryRestoreTest, WhatIsThereIsNeverTouched) {
   EXPECT_THAT(Restore(files_), StatusIs(kAlreadyExists, HasSubstr("thesis.txt")));
   EXPECT_THAT(FileExists(Target("db.restoring-0000")), IsOkAndHolds(true));
   EXPECT_EQ(ReadRaw(Target("thesis.txt")), "years of work");
+}
+
+TEST_F(DataDirectoryRestoreTest, RefusalsAndFailuresLeaveNoTrace) {
+  ASSERT_OK(MakeDirectories(target_));
+  WriteRaw(Target("thesis.txt"), "years of work");
+  EXPECT_THAT(DataDirectoryRestore::CheckTarget(target_), StatusIs(kAlreadyExists));
+  EXPECT_THAT(Begin(), StatusIs(kAlreadyExists));
+  EXPECT_THAT(ListDirectory(target_), IsOkAndHolds(SizeIs(1)));
+  ASSERT_OK(RemoveFile(Target("thesis.txt")));
+
+  // What was made goes with the restore, what was there before stays.
+  EXPECT_OK(DataDirectoryRestore::CheckTarget(target_));
+  EXPECT_OK(Begin());
+  EXPECT_THAT(ListDirectory(target_), IsOkAndHolds(IsEmpty()));
+  EXPECT_OK(DataDirectoryRestore::Begin(Target("made/deep"), key_, store_id_, kTestTime));
+  EXPECT_THAT(ListDirectory(target_), IsOkAndHolds(IsEmpty()));
 }
 
 TEST_F(DataDirectoryRestoreTest, StoreThatIsThereIsRefused) {

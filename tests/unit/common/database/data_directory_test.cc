@@ -189,7 +189,7 @@ TEST_F(DataDirectoryTest, OpenInThisProcessKeepsTheSecondOut) {
   Create();
   ASSERT_OK_AND_ASSIGN(auto directory, DataDirectory::Open(path_, key_));
   EXPECT_THAT(TryOpen(), StatusIs(absl::StatusCode::kAborted, HasSubstr(absl::StrCat(getpid()))));
-  EXPECT_THAT(DataDirectory::Create(path_, key_, kTestTime), StatusIs(absl::StatusCode::kAborted));
+  EXPECT_THAT(DataDirectory::Create(path_, key_, kTestTime), StatusIs(kAlreadyExists));
   directory.reset();
   EXPECT_OK(TryOpen());
 }
@@ -233,6 +233,8 @@ TEST_F(DataDirectoryTest, CreateRefusesForeignFiles) {
   WriteRaw(Path("thesis.txt"), "years of work");
   EXPECT_THAT(DataDirectory::Create(path_, key_, kTestTime),
               StatusIs(kAlreadyExists, HasSubstr("thesis.txt")));
+  EXPECT_THAT(DataDirectory::CheckTarget(path_), StatusIs(kAlreadyExists));
+  EXPECT_THAT(FileExists(Path("lock")), IsOkAndHolds(false));
   // Nor beside an unfinished creation.
   WriteRaw(Path("unfinished"), "creation\n");
   EXPECT_THAT(DataDirectory::Create(path_, key_, kTestTime),
