@@ -29,10 +29,15 @@ std::shared_ptr<grpc::Channel> CreateUnixChannel(const RpcPeer& peer);
 // call has a deadline, or is cancelled by somebody. REQUIRES: before the call.
 void SetTimeout(grpc::ClientContext& context, absl::Duration timeout);
 
-// What a call to `peer` ended with, for people. UNAVAILABLE where nobody could
-// be reached says so:
-//   cannot reach holdfast-store at /run/holdfast/store.sock: is it running? (…)
+// What a call to `peer` ended with, for people, where gRPC's words are its own: nobody could be
+// reached, or only the owner of the socket may try (UNAVAILABLE), the connection broke
+// (UNAVAILABLE), or no answer came in time (DEADLINE_EXCEEDED):
+//   cannot reach holdfast-store at /run/holdfast/store.sock: is it running?
 absl::Status CallStatus(const grpc::Status& status, const RpcPeer& peer);
+
+// Whether `status` is CallStatus's for a connection that broke: what was asked for may have been
+// done, or go on.
+bool WasConnectionLost(const absl::Status& status);
 
 }  // namespace holdfast
 

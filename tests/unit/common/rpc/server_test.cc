@@ -1,6 +1,7 @@
 #include "common/rpc/server.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <memory>
 #include <string>
@@ -27,7 +28,11 @@ namespace holdfast {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+constexpr uid_t kNobody = 65534;
 
 constexpr char kMethod[] = "/holdfast.testing.Echo/Call";
 
@@ -191,6 +196,46 @@ TEST_F(RpcServerTest, AClientOfNobodyIsToldWhatToLookAt) {
               StatusIs(absl::StatusCode::kUnavailable,
                        HasSubstr(absl::StrCat("cannot reach holdfast-store at ", peer_.socket,
                                               ": is it running?"))));
+}
+
+TEST_F(RpcServerTest, AClientOfAnotherUserIsToldWhoMayOpenTheSocket) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can become another user";
+  const auto server = StartServer();
+  ASSERT_EQ(seteuid(kNobody), 0);
+  std::string answer;
+  const absl::Status status = Call(CreateUnixChannel(peer_), "hello", &answer);
+  ASSERT_EQ(seteuid(0), 0);
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kUnavailable,
+                               EndsWith(": only its owner, user root, and root may open it")));
+}
+
+TEST_F(RpcServerTest, SaysInItsOwnWordsWhatGrpcSaysInIts) {
+  const std::string place = absl::StrCat("holdfast-store at ", peer_.socket);
+  const absl::Status lost = CallStatus({grpc::StatusCode::UNAVAILABLE, "Socket closed"}, peer_);
+  EXPECT_THAT(lost, StatusIs(absl::StatusCode::kUnavailable,
+                             StartsWith(absl::StrCat("the connection to ", place, " broke"))));
+  EXPECT_TRUE(WasConnectionLost(lost));
+  EXPECT_TRUE(WasConnectionLost(
+      CallStatus({grpc::StatusCode::UNAVAILABLE, "recvmsg:Connection reset by peer"}, peer_)));
+  EXPECT_THAT(CallStatus({grpc::StatusCode::DEADLINE_EXCEEDED, "Deadline Exceeded"}, peer_),
+              StatusIs(absl::StatusCode::kDeadlineExceeded,
+                       absl::StrCat(place, " did not answer in time")));
+  EXPECT_THAT(CallStatus({grpc::StatusCode::UNAVAILABLE,
+                          "failed to connect to all addresses; last error: UNKNOWN: unix:/s: No "
+                          "such file or directory"},
+                         peer_),
+              StatusIs(absl::StatusCode::kUnavailable,
+                       absl::StrCat("cannot reach ", place, ": is it running?")));
+  // What a server says stays, whatever it passes on.
+  for (const grpc::Status& told :
+       {grpc::Status(grpc::StatusCode::UNAVAILABLE,
+                     "ask the store: failed to connect to all addresses"),
+        grpc::Status(grpc::StatusCode::UNAVAILABLE, "the store is shutting down"),
+        grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED, "the backup was not there in time")}) {
+    const absl::Status status = CallStatus(told, peer_);
+    EXPECT_EQ(status.message(), told.error_message());
+    EXPECT_FALSE(WasConnectionLost(status));
+  }
 }
 
 TEST_F(RpcServerTest, AClientConnectsAgainAfterARestart) {
