@@ -7,6 +7,8 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "common/base/nearest_name.h"
 #include "toml++/toml.h"
 
 namespace holdfast {
@@ -51,36 +53,11 @@ const char* TypeName(const toml::node& node) {
   }
 }
 
-// How many single-character changes lead from one to the other (Levenshtein).
-size_t EditDistance(absl::string_view a, absl::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t above = row[j];
-      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
-
-// The known key that was probably meant, or empty.
-absl::string_view Nearest(absl::string_view key, std::initializer_list<absl::string_view> known) {
-  constexpr size_t kKeyLengthMax = 64;  // bounds the work; no key of ours is nearly as long
-  if (key.size() > kKeyLengthMax) return {};
-  absl::string_view nearest;
-  size_t distance_min = std::max<size_t>(2, key.size() / 3) + 1;
-  for (const absl::string_view candidate : known) {
-    const size_t distance = EditDistance(key, candidate);
-    if (distance < distance_min) {
-      distance_min = distance;
-      nearest = candidate;
-    }
-  }
-  return nearest;
+// What the parser says, without what a terminal must not be sent. Its quotes, and the backslashes
+// by which it names control characters itself, stay as they are.
+std::string PlainText(absl::string_view text) {
+  return absl::StrReplaceAll(absl::Utf8SafeCHexEscape(text),
+                             {{"\\'", "'"}, {"\\\"", "\""}, {"\\\\", "\\"}});
 }
 
 }  // namespace
@@ -97,9 +74,8 @@ absl::StatusOr<TomlTable> TomlTable::Parse(absl::string_view text, const std::st
     const void* const root = &document->root;
     return TomlTable(std::move(document), root, "");
   } catch (const toml::parse_error& error) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        Place(file_name, error.source()),
-        "not valid TOML: ", absl::Utf8SafeCHexEscape(absl::string_view(error.what()))));
+    return absl::InvalidArgumentError(absl::StrCat(Place(file_name, error.source()),
+                                                   "not valid TOML: ", PlainText(error.what())));
   }
 }
 
@@ -125,7 +101,7 @@ absl::Status TomlTable::CheckKeys(std::initializer_list<absl::string_view> known
   }
   if (unknown == nullptr) return absl::OkStatus();
   const absl::string_view name(unknown->data(), unknown->length());
-  const absl::string_view nearest = Nearest(name, known);
+  const absl::string_view nearest = NearestName(name, known);
   return absl::InvalidArgumentError(
       absl::StrCat(Place(document_->file_name, unknown->source()), "unknown key ",
                    absl::Utf8SafeCHexEscape(FullName(name)),

@@ -177,6 +177,8 @@ TEST(ConfigTest, BrokenTomlIsRefusedWithItsPlace) {
               IsInvalid("/etc/holdfast/holdfast.toml:2:7: not valid TOML: "));
   EXPECT_THAT(Parse("a = 1\na = 2"), IsInvalid("not valid TOML"));
   EXPECT_THAT(Parse("master_key = \"\xff\""), IsInvalid("not valid TOML"));
+  // Quotes and escapes are those of the parser.
+  EXPECT_THAT(Parse("a = \n"), IsInvalid("saw '\\n'"));
 }
 
 TEST(ConfigTest, ValueOfTheWrongKindIsRefused) {
