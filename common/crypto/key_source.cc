@@ -10,6 +10,7 @@
 #include <memory>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -18,6 +19,7 @@
 #include "absl/strings/strip.h"
 #include "common/base/exit_code.h"
 #include "common/base/status_macros.h"
+#include "common/crypto/key_copy.h"
 #include "common/io/durable_file.h"
 #include "common/io/fd.h"
 
@@ -42,12 +44,15 @@ absl::Status TooLongError() {
       absl::StrCat("not a master key: more than ", kSourceSizeMaxBytes, " bytes"));
 }
 
+// Makes a key of what was read.
+using Parser = absl::FunctionRef<absl::StatusOr<MasterKey>(absl::string_view text)>;
+
 // Reads to the end, into locked memory only.
-absl::StatusOr<MasterKey> ReadKeyFrom(int fd) {
+absl::StatusOr<MasterKey> ReadKeyFrom(int fd, Parser parse) {
   SecretBytes buffer(kSourceSizeMaxBytes + 1);
   HOLDFAST_ASSIGN_OR_RETURN(const size_t size, ReadFull(fd, buffer.mutable_bytes()));
   if (size > kSourceSizeMaxBytes) return TooLongError();
-  return MasterKey::FromText(buffer.text().substr(0, size));
+  return parse(buffer.text().substr(0, size));
 }
 
 // While it lives, a terminal shows nothing of what is typed, gives every character at once, and
@@ -79,7 +84,7 @@ class SilentTerminal {
 };
 
 // Reads the line that is typed.
-absl::StatusOr<MasterKey> ReadKeyFromTerminal(int fd) {
+absl::StatusOr<MasterKey> ReadKeyFromTerminal(int fd, Parser parse) {
   constexpr uint8_t kInterrupt = 'C' & 0x1F;
   constexpr uint8_t kEndOfInput = 'D' & 0x1F;
   constexpr uint8_t kEraseLine = 'U' & 0x1F;
@@ -97,7 +102,7 @@ absl::StatusOr<MasterKey> ReadKeyFromTerminal(int fd) {
       case '\n':
       case '\r':
       case kEndOfInput:
-        return MasterKey::FromText(line.text().substr(0, size));
+        return parse(line.text().substr(0, size));
       case kInterrupt:
         return absl::CancelledError("interrupted while the master key was typed");
       case kEraseLine:
@@ -111,7 +116,7 @@ absl::StatusOr<MasterKey> ReadKeyFromTerminal(int fd) {
         if (++size == line.size()) return TooLongError();
     }
   }
-  return MasterKey::FromText(line.text().substr(0, size));
+  return parse(line.text().substr(0, size));
 }
 
 // As a word of a shell command.
@@ -138,13 +143,13 @@ absl::Status CheckNobodyElseReads(int fd, const std::string& path, mode_t allowe
 
 // A symbolic link is followed (secrets are mounted into containers as links): who may read it is
 // asked of the file it leads to.
-absl::StatusOr<MasterKey> ReadKeyFile(const std::string& path, mode_t allowed_bits) {
+absl::StatusOr<MasterKey> ReadKeyFile(const std::string& path, mode_t allowed_bits, Parser parse) {
   HOLDFAST_ASSIGN_OR_RETURN(const UniqueFd file, OpenForReading(path, Links::kFollow));
   HOLDFAST_RETURN_IF_ERROR(CheckNobodyElseReads(file.get(), path, allowed_bits));
-  return ReadKeyFrom(file.get());
+  return ReadKeyFrom(file.get(), parse);
 }
 
-absl::StatusOr<MasterKey> ReadCredential(absl::string_view name) {
+absl::StatusOr<MasterKey> ReadCredential(absl::string_view name, Parser parse) {
   if (name.empty() || name == "." || name == ".." || absl::StrContains(name, '/')) {
     return absl::InvalidArgumentError("that is no name of a credential");
   }
@@ -154,7 +159,7 @@ absl::StatusOr<MasterKey> ReadCredential(absl::string_view name) {
         "systemd passed no credentials to this process: its unit needs LoadCredential= or "
         "LoadCredentialEncrypted=");
   }
-  return ReadKeyFile(absl::StrCat(directory, "/", name), kCredentialGroupBits);
+  return ReadKeyFile(absl::StrCat(directory, "/", name), kCredentialGroupBits, parse);
 }
 
 // Whether somebody wrote the key itself where its source belongs.
@@ -167,17 +172,16 @@ bool LooksLikeMasterKey(absl::string_view source) {
          });
 }
 
-}  // namespace
-
-absl::StatusOr<MasterKey> ReadMasterKey(absl::string_view source) {
+absl::StatusOr<MasterKey> ReadFromSource(absl::string_view source, Parser parse) {
   if (source == kStandardInput) {
-    absl::StatusOr<MasterKey> key =
-        isatty(STDIN_FILENO) == 1 ? ReadKeyFromTerminal(STDIN_FILENO) : ReadKeyFrom(STDIN_FILENO);
+    absl::StatusOr<MasterKey> key = isatty(STDIN_FILENO) == 1
+                                        ? ReadKeyFromTerminal(STDIN_FILENO, parse)
+                                        : ReadKeyFrom(STDIN_FILENO, parse);
     if (!key.ok()) return Annotate(key.status(), "read the master key from standard input");
     return key;
   }
   if (absl::string_view name = source; absl::ConsumePrefix(&name, kCredentialPrefix)) {
-    absl::StatusOr<MasterKey> key = ReadCredential(name);
+    absl::StatusOr<MasterKey> key = ReadCredential(name, parse);
     if (!key.ok()) {
       return Annotate(key.status(), absl::StrCat("read the master key from credential ", name));
     }
@@ -194,11 +198,22 @@ absl::StatusOr<MasterKey> ReadMasterKey(absl::string_view source) {
     return absl::InvalidArgumentError(
         "no source of the master key: it is /path/to/file, - or credential:NAME");
   }
-  absl::StatusOr<MasterKey> key = ReadKeyFile(path, /*allowed_bits=*/0);
+  absl::StatusOr<MasterKey> key = ReadKeyFile(path, /*allowed_bits=*/0, parse);
   if (!key.ok()) {
     return Annotate(key.status(), absl::StrCat("read the master key from ", path));
   }
   return key;
+}
+
+}  // namespace
+
+absl::StatusOr<MasterKey> ReadMasterKey(absl::string_view source) {
+  return ReadFromSource(source, MasterKey::FromText);
+}
+
+absl::StatusOr<MasterKey> ReadMasterKeyCopy(absl::string_view source, const MasterKey& original) {
+  return ReadFromSource(
+      source, [&original](absl::string_view text) { return ReadKeyCopy(text, original); });
 }
 
 absl::Status WriteMasterKeyFile(const std::string& path, const MasterKey& key) {

@@ -22,6 +22,10 @@ namespace holdfast {
 // `source` is one itself. CANCELLED where Ctrl-C was typed. No message repeats what was read.
 absl::StatusOr<MasterKey> ReadMasterKey(absl::string_view source);
 
+// The same of a copy of `original`: where it is mistyped the error says in which groups
+// (key_copy.h).
+absl::StatusOr<MasterKey> ReadMasterKeyCopy(absl::string_view source, const MasterKey& original);
+
 // Writes the text form and a newline to a new file of mode 0600, durably.
 // ALREADY_EXISTS where there is a file of that name: a key is never overwritten.
 absl::Status WriteMasterKeyFile(const std::string& path, const MasterKey& key);

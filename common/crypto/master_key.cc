@@ -4,11 +4,11 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
 #include "common/crypto/hash.h"
+#include "common/crypto/key_text.h"
 
 namespace holdfast {
 
@@ -17,13 +17,13 @@ namespace {
 // Part of the repository format; do not change.
 constexpr absl::string_view kDerivePrefix = "holdfast/1/";
 constexpr absl::string_view kChecksumLabel = "holdfast/1/master key text";
-constexpr absl::string_view kTextPrefix = "HF1";
 constexpr absl::string_view kAlphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 constexpr size_t kChecksumSizeBytes = 3;
 constexpr size_t kEncodedSizeBytes = kKeySizeBytes + kChecksumSizeBytes;
 constexpr int kBitsPerCharacter = 5;
 constexpr size_t kCharacters = kEncodedSizeBytes * 8 / kBitsPerCharacter;
-constexpr size_t kGroupSize = 4;
+constexpr absl::string_view kTextPrefix = internal::kKeyTextPrefix;
+constexpr size_t kGroupSize = internal::kKeyTextGroupSize;
 constexpr size_t kTextSize = kTextPrefix.size() + kCharacters + kCharacters / kGroupSize;
 static_assert(kEncodedSizeBytes * 8 == kCharacters * kBitsPerCharacter);
 static_assert(kCharacters % kGroupSize == 0);
@@ -34,22 +34,6 @@ std::array<uint8_t, kChecksumSizeBytes> TextChecksum(absl::Span<const uint8_t> k
   std::copy_n(hash.begin(), checksum.size(), checksum.begin());
   return checksum;
 }
-
-// What a reader takes a character for: the other case, and letters that look like digits.
-char Canonical(char c) {
-  const char upper = absl::ascii_toupper(static_cast<unsigned char>(c));
-  switch (upper) {
-    case 'I':
-    case 'L':
-      return '1';
-    case 'O':
-      return '0';
-    default:
-      return upper;
-  }
-}
-
-bool IsIgnored(char c) { return c == '-' || absl::ascii_isspace(static_cast<unsigned char>(c)); }
 
 }  // namespace
 
@@ -94,8 +78,8 @@ absl::StatusOr<MasterKey> MasterKey::FromText(absl::string_view text) {
   uint32_t bits = 0;
   int bits_size = 0;
   for (const char c : text) {
-    if (IsIgnored(c)) continue;
-    const char canonical = Canonical(c);
+    if (internal::IsIgnoredInKeyText(c)) continue;
+    const char canonical = internal::CanonicalKeyCharacter(c);
     if (prefix_size < kTextPrefix.size()) {
       if (canonical != kTextPrefix[prefix_size++]) {
         return absl::InvalidArgumentError("not a master key: one begins with HF1-");
