@@ -16,6 +16,7 @@
 #include "common/base/random.h"
 #include "common/base/status_macros.h"
 #include "common/config/config.h"
+#include "common/config/program_inputs.h"
 #include "common/config/service_program.h"
 #include "common/crypto/key_source.h"
 
@@ -36,21 +37,22 @@ constexpr char kUsage[] =
     "  --help          print this and exit\n"
     "\n"
     "Exit codes: 0 ended in order, 1 failure, 2 wrong usage or configuration, 3 not found,\n"
-    "4 refused, 5 damaged state, 7 in use by another process\n";
+    "4 refused (others may read the key file), 5 damaged state, 7 in use by another process\n";
 
 // How many heaps glibc keeps. Its default is eight a core, and each holds on to what the threads of
 // some run have freed: the memory of the process would grow with the number of its runs.
 constexpr int kHeapsMax = 2;
 
 absl::Status Serve(const std::string& config_path, TerminationSignals& signals) {
-  HOLDFAST_ASSIGN_OR_RETURN(const Config config, LoadConfig(config_path));
+  HOLDFAST_ASSIGN_OR_RETURN(const Config config, LoadProgramConfig(config_path));
   if (!config.agent.has_value()) {
     return absl::InvalidArgumentError(
         absl::StrCat(config_path, " has no [agent] table and no [[agent.stores]]"));
   }
   std::unique_ptr<AgentService> agent;
   {
-    HOLDFAST_ASSIGN_OR_RETURN(const MasterKey master_key, ReadMasterKey(config.agent->master_key));
+    HOLDFAST_ASSIGN_OR_RETURN(const MasterKey master_key,
+                              ForProgram(ReadMasterKey(config.agent->master_key)));
     HOLDFAST_ASSIGN_OR_RETURN(
         agent, AgentService::Start(*config.agent, master_key, SystemClock(), SystemRandom()));
   }

@@ -10,6 +10,7 @@
 #include "common/base/process.h"
 #include "common/base/status_macros.h"
 #include "common/config/config.h"
+#include "common/config/program_inputs.h"
 #include "common/config/service_program.h"
 #include "common/crypto/key_source.h"
 #include "store-service/store_service.h"
@@ -29,17 +30,19 @@ constexpr char kUsage[] =
     "  --help          print this and exit\n"
     "\n"
     "Exit codes: 0 ended in order, 1 failure, 2 wrong usage or configuration, 3 not found,\n"
-    "4 refused (the directory is not finished), 5 damaged data, 6 wrong master key,\n"
+    "4 refused (the directory is not finished, others may read the key file), 5 damaged data, 6 "
+    "wrong master key,\n"
     "7 in use by another process\n";
 
 absl::Status Serve(const std::string& config_path, TerminationSignals& signals) {
-  HOLDFAST_ASSIGN_OR_RETURN(const Config config, LoadConfig(config_path));
+  HOLDFAST_ASSIGN_OR_RETURN(const Config config, LoadProgramConfig(config_path));
   if (!config.store.has_value()) {
     return absl::InvalidArgumentError(absl::StrCat(config_path, " has no [store] table"));
   }
   std::unique_ptr<StoreService> store;
   {
-    HOLDFAST_ASSIGN_OR_RETURN(const MasterKey master_key, ReadMasterKey(config.store->master_key),
+    HOLDFAST_ASSIGN_OR_RETURN(const MasterKey master_key,
+                              ForProgram(ReadMasterKey(config.store->master_key)),
                               "read the master key");
     HOLDFAST_ASSIGN_OR_RETURN(store, StoreService::Start(*config.store, master_key, SystemClock()));
   }

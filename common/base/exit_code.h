@@ -9,14 +9,15 @@ namespace holdfast {
 // backup-agent/cli/README.md; do not change.
 enum ExitCode : int {
   kExitOk = 0,
-  kExitFailure = 1,        // anything that is not below
-  kExitUsage = 2,          // the command line or the configuration is wrong
-  kExitNotFound = 3,       // what was named is not there
-  kExitRefused = 4,        // it would have overwritten something, or a precondition does not hold
-  kExitDamaged = 5,        // data is damaged or missing
-  kExitWrongKey = 6,       // the master key is another one
-  kExitUnreachable = 7,    // a service does not answer, or a resource is busy: try again
-  kExitInterrupted = 130,  // by SIGINT or SIGTERM
+  kExitFailure = 1,         // anything that is not below
+  kExitUsage = 2,           // the command line or the configuration is wrong
+  kExitNotFound = 3,        // what was named is not there
+  kExitRefused = 4,         // it would have overwritten something, or a precondition does not hold
+  kExitDamaged = 5,         // data is damaged or missing
+  kExitWrongKey = 6,        // the master key is another one
+  kExitUnreachable = 7,     // a service does not answer, or a resource is busy: try again
+  kExitInterrupted = 130,   // by SIGINT or SIGTERM
+  kExitOutputClosed = 141,  // the reader of the output has gone: as SIGPIPE would end it
 };
 
 // The exit code of a program that ends with `status`. PERMISSION_DENIED is a wrong key, unless it

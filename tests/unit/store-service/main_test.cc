@@ -269,6 +269,9 @@ TEST_F(HoldfastStoreTest, RefusesAConfigurationWithoutAStore) {
   ASSERT_OK(WriteFileDurably(dir_.Path("holdfast.toml"), "mastre_key = \"/x\"\n",
                              {.existing = DurableFile::Existing::kReplace}));
   ExpectRefusal(kExitUsage, HasSubstr("mastre_key"));
+  ASSERT_OK(RemoveFile(dir_.Path("holdfast.toml")));
+  ExpectRefusal(kExitUsage, AllOf(HasSubstr("there is no configuration"),
+                                  HasSubstr(dir_.Path("holdfast.toml"))));
 }
 
 }  // namespace
