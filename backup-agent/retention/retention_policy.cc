@@ -41,8 +41,16 @@ std::string YearOf(const absl::CivilSecond& time) {
   return absl::FormatCivilTime(absl::CivilYear(time));
 }
 
+// "2 d", "1 d 12 h", "1 min 30 s": as the command line shows times.
 std::string DescribeWithin(absl::Duration within) {
-  return absl::StrCat("within ", absl::FormatDuration(within), " of the newest");
+  std::string text;
+  for (const auto& [unit, name] :
+       {std::pair(absl::Hours(24), "d"), std::pair(absl::Hours(1), "h"),
+        std::pair(absl::Minutes(1), "min"), std::pair(absl::Seconds(1), "s")}) {
+    const int64_t count = absl::IDivDuration(within, unit, &within);
+    if (count > 0) absl::StrAppend(&text, count, " ", name, " ");
+  }
+  return absl::StrCat("within ", text, "of the newest");
 }
 
 }  // namespace

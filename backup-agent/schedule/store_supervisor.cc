@@ -598,7 +598,8 @@ uint64_t StoreSupervisor::CancelRun(const std::string& run_id, RunCallback callb
     } else if (run->state() != v1::Run::STATE_RUNNING) {
       PostResult(std::move(callback),
                  Result(absl::FailedPreconditionError(absl::StrCat(
-                     "run ", run->run_id(), " has ended before: it ", Word(run->state())))));
+                     "run ", run->run_id(), " has ended before: it ",
+                     run->state() == v1::Run::STATE_CANCELLED ? "was " : "", Word(run->state())))));
     } else if (current_->cancel_callers.size() >= TriggerQueue::kCallersMax) {
       PostResult(std::move(callback),
                  Result(absl::ResourceExhaustedError("too many callers cancel the run already")));

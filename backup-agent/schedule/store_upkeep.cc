@@ -595,8 +595,9 @@ absl::StatusOr<v1::Proof> StoreUpkeep::CancelProof(absl::string_view proof_id) {
       if (proof_id.empty()) return absl::NotFoundError("no check or drill is in progress");
       const v1::Proof* const ended = FindEnded(proof_id);
       if (ended == nullptr) return NoProof(proof_id);
-      return absl::FailedPreconditionError(
-          absl::StrCat(proof_id, " has ended before: it ", Word(ended->state())));
+      return absl::FailedPreconditionError(absl::StrCat(
+          proof_id, " has ended before: it ",
+          ended->state() == v1::Proof::STATE_CANCELLED ? "was " : "", Word(ended->state())));
     }
     cancellation = current_->cancellation;
     shown = Shown(*current_);

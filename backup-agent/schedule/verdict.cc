@@ -86,9 +86,8 @@ VerdictOutput ReachVerdict(const VerdictInput& input) {
   }
   if (!input.is_key_confirmed) {
     add(v1::BackupStatus::VERDICT_DEGRADED,
-        "nobody confirmed that the master key is kept elsewhere than on this machine: without it "
-        "no "
-        "backup can be opened");
+        "nobody confirmed that the master key is kept elsewhere than on this machine, and without "
+        "it no backup can be opened: prove your copy with `holdfast key verify --confirm`");
   }
   if (!input.last_backup_age.has_value()) {
     add(v1::BackupStatus::VERDICT_NO_BACKUP,

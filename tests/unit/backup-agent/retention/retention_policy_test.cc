@@ -142,6 +142,7 @@ TEST_F(RetentionPolicyTest, AClockThatJumpsMakesNothingOldByMoreThanADay) {
   EXPECT_EQ(Kept().size(), 8u) << "24 hours of 4, and the one of the future";
   Add(At("2026-11-03 04:00"));
   EXPECT_EQ(Kept().size(), 14u) << "all within 48 hours again";
+  EXPECT_THAT(ReasonsOf(backups_[12].backup_id), ElementsAre("within 2 d of the newest"));
 }
 
 TEST_F(RetentionPolicyTest, AClockThatWasSetBackMakesNothingOld) {

@@ -654,7 +654,7 @@ TEST_F(StoreSupervisorTest, CancelledRunEndsAndSaysSo) {
   Answer<v1::Run> again;
   supervisor_->CancelRun(run.run_id(), again.Callback());
   EXPECT_THAT(again.Await(), StatusIs(absl::StatusCode::kFailedPrecondition,
-                                      HasSubstr("has ended before: it cancelled")));
+                                      HasSubstr("has ended before: it was cancelled")));
   Answer<v1::Run> none;
   supervisor_->CancelRun("", none.Callback());
   EXPECT_THAT(none.Await(), StatusIs(absl::StatusCode::kNotFound));
@@ -1158,7 +1158,7 @@ TEST_F(StoreSupervisorTest, CancelledProofSaysNothing) {
   EXPECT_EQ(AwaitProofEnd(begun.proof_id()).state(), v1::Proof::STATE_CANCELLED);
   EXPECT_EQ(supervisor_->GetStatus().destinations(0).proof_error(), "");
   EXPECT_THAT(supervisor_->upkeep().CancelProof(begun.proof_id()),
-              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("it cancelled")));
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("it was cancelled")));
 }
 
 TEST_F(StoreSupervisorTest, BadProofRequestIsRefused) {

@@ -54,7 +54,8 @@ TEST(VerdictTest, EverythingThatIsNotAsItShouldBeDegrades) {
   };
   VerdictInput input = Healthy();
   input.is_key_confirmed = false;
-  EXPECT_THAT(verdict_of(input), HasSubstr("nobody confirmed that the master key"));
+  EXPECT_THAT(verdict_of(input), AllOf(HasSubstr("nobody confirmed that the master key"),
+                                       HasSubstr("`holdfast key verify --confirm`")));
   input = Healthy();
   input.destinations_behind = {{"share", "no space left"}};
   EXPECT_EQ(verdict_of(input), "destination share does not hold the newest backup: no space left");
