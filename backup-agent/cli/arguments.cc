@@ -1,7 +1,9 @@
 #include "backup-agent/cli/arguments.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <sstream>
 #include <tuple>
@@ -13,7 +15,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
+#include "common/base/nearest_name.h"
 #include "common/base/version.h"
+#include "common/config/setting_rules.h"
 
 namespace holdfast {
 
@@ -24,6 +28,11 @@ constexpr absl::string_view kExitCodes =
     "  0 done   1 failed   2 wrong command line or configuration   3 not found\n"
     "  4 refused: something is in the way, or a precondition does not hold\n"
     "  5 damaged data   6 wrong master key   7 unreachable or busy   130 interrupted";
+
+constexpr absl::string_view kGlobalOptionsHint =
+    "Options of all commands (holdfast --help): --config, --key, --store, --json, --quiet";
+
+std::string CommandFooter() { return absl::StrCat(kGlobalOptionsHint, "\n\n", kExitCodes); }
 
 // "90s", "10m", "1h30m", "2d"; "0" is no time.
 std::optional<absl::Duration> ParseDurationArgument(absl::string_view text) {
@@ -90,10 +99,8 @@ class HelpFormatter : public CLI::Formatter {
   }
 
   std::string make_option_opts(const CLI::Option* option) const override {
-    if (option->get_type_size() == 0) return "";
-    // Behind the colon stand the names of CLI11's validators.
-    const std::string type = option->get_type_name();
-    return absl::StrCat(" ", type.substr(0, type.find(':')));
+    // No validator here has a name of its own, which would stand behind a colon.
+    return option->get_type_size() == 0 ? "" : absl::StrCat(" ", option->get_type_name());
   }
 
   std::string make_option_desc(const CLI::Option* option) const override {
@@ -148,6 +155,13 @@ class Grammar {
 
   CLI::App& app() { return app_; }
 
+  // The command, or group of commands, that the parse got to.
+  CLI::App& deepest() {
+    CLI::App* app = &app_;
+    while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
+    return *app;
+  }
+
  private:
   void AddGlobalOptions() {
     GlobalArguments& global = result_.global;
@@ -173,6 +187,7 @@ class Grammar {
                        std::shared_ptr<Arguments> arguments) {
     CLI::App* const command = parent.add_subcommand(name, description);
     command->group("Commands");
+    command->footer(CommandFooter());
     command->final_callback(
         [this, arguments = std::move(arguments)] { result_.command = *arguments; });
     return command;
@@ -182,6 +197,7 @@ class Grammar {
     CLI::App* const group = app_.add_subcommand(name, description);
     group->require_subcommand(1);
     group->group("Commands");
+    group->footer(CommandFooter());
     return *group;
   }
 
@@ -200,6 +216,45 @@ class Grammar {
             },
             description)
         ->type_name("TIME");
+  }
+
+  // A number of at least `min` and at most `max`; what is none is refused in words.
+  template <typename Number>
+  static CLI::Option* AddNumber(CLI::App* command, const std::string& name,
+                                std::function<void(Number)> set, const std::string& description,
+                                Number min, Number max = std::numeric_limits<Number>::max()) {
+    return command
+        ->add_option_function<std::string>(
+            name,
+            [name, set = std::move(set), min, max](const std::string& text) {
+              const bool is_digits =
+                  !text.empty() && std::all_of(text.begin(), text.end(), absl::ascii_isdigit);
+              Number number = 0;
+              const bool fits = is_digits && absl::SimpleAtoi(text, &number) && number <= max;
+              if (!fits || number < min) {
+                // What needs no upper bound to be understood is not bothered with one.
+                const bool shows_max =
+                    max < std::numeric_limits<uint32_t>::max() || (is_digits && !fits);
+                throw CLI::ValidationError(
+                    name, absl::StrCat("'", text, "' is no number that it takes; it takes ", min,
+                                       shows_max ? absl::StrCat(" to ", max) : " and more"));
+              }
+              set(number);
+            },
+            description)
+        ->type_name("N");
+  }
+
+  template <typename Number>
+  static CLI::Option* AddNumber(CLI::App* command, const std::string& name, Number* number,
+                                const std::string& description, Number min,
+                                Number max = std::numeric_limits<Number>::max()) {
+    return AddNumber<Number>(
+        command, name, [number](Number value) { *number = value; }, description, min, max);
+  }
+
+  static void AddLimit(CLI::App* command, uint64_t* limit, const std::string& description) {
+    AddNumber<uint64_t>(command, "--limit", limit, description, 1);
   }
 
   void AddInit() {
@@ -268,11 +323,9 @@ class Grammar {
   }
 
   static void AddIfRevision(CLI::App* command, uint64_t* revision) {
-    command
-        ->add_option("--if-revision", *revision,
-                     "Only if the document is at this revision; refused otherwise")
-        ->type_name("R")
-        ->check(CLI::PositiveNumber);
+    AddNumber<uint64_t>(command, "--if-revision", revision,
+                        "Only if the document is at this revision; refused otherwise", 1)
+        ->type_name("R");
   }
 
   void AddDoc() {
@@ -306,9 +359,7 @@ class Grammar {
                         "The collection; all collections if left out");
     command->add_option("--prefix", list->prefix, "Only documents whose id begins with this")
         ->type_name("TEXT");
-    command->add_option("--limit", list->limit, "At most so many")
-        ->type_name("N")
-        ->check(CLI::PositiveNumber);
+    AddLimit(command, &list->limit, "At most so many");
 
     auto erase = std::make_shared<DocDeleteArguments>();
     command = AddCommand(group, "delete", "Delete one document", erase);
@@ -346,18 +397,14 @@ class Grammar {
         group, "now", "Take a backup and wait until it is durable at its destinations", now);
     AddDuration(command, "--max-age", &now->max_age,
                 "A backup that is at most this old is good enough; 0 unless given");
-    command
-        ->add_option("--min-revision", now->min_revision,
-                     "A backup that holds this write is good enough, however old")
+    AddNumber<uint64_t>(command, "--min-revision", &now->min_revision,
+                        "A backup that holds this write is good enough, however old", 1)
         ->type_name("R")
-        ->check(CLI::PositiveNumber)
         ->excludes(command->get_option("--max-age"));
-    command
-        ->add_option("--destinations", now->required_destinations,
-                     "How many destinations must hold it; as many as the settings require unless "
-                     "given")
-        ->type_name("N")
-        ->check(CLI::PositiveNumber);
+    AddNumber<uint32_t>(command, "--destinations", &now->required_destinations,
+                        "How many destinations must hold it; as many as the settings require "
+                        "unless given",
+                        1, uint32_t{kDestinationsMax});
     command
         ->add_option("--request-id", now->request_id,
                      "The same id within 24 hours is the same request: safe to repeat")
@@ -369,9 +416,7 @@ class Grammar {
     command = AddCommand(group, "list", "List the backups, newest first", list);
     AddRepository(command, &list->source, &list->store_id,
                   "Read this destination directly, without the agent");
-    command->add_option("--limit", list->limit, "At most so many")
-        ->type_name("N")
-        ->check(CLI::PositiveNumber);
+    AddLimit(command, &list->limit, "At most so many");
     command->add_flag("--deleted", list->deleted,
                       "Those that were deleted and are not removed yet; reads the destination "
                       "directly");
@@ -386,9 +431,7 @@ class Grammar {
     command = AddCommand(
         group, "runs", "List the attempts at taking a backup, newest first: how they went, and why",
         runs);
-    command->add_option("--limit", runs->limit, "At most so many; 20 unless given")
-        ->type_name("N")
-        ->check(CLI::PositiveNumber);
+    AddLimit(command, &runs->limit, "At most so many; 20 unless given");
 
     auto cancel = std::make_shared<BackupCancelArguments>();
     command = AddCommand(group, "cancel", "Stop the run in progress", cancel);
@@ -433,9 +476,7 @@ class Grammar {
                          "List the checks and drills that the agent made, newest first, and what "
                          "came of them",
                          proofs);
-    command->add_option("--limit", proofs->limit, "At most so many; 20 unless given")
-        ->type_name("N")
-        ->check(CLI::PositiveNumber);
+    AddLimit(command, &proofs->limit, "At most so many; 20 unless given");
   }
 
   void AddPrune() {
@@ -525,19 +566,19 @@ class Grammar {
             "--automatic", [set](const std::string& text) { set->automatic = text == "on"; },
             "Whether backups are taken by themselves")
         ->type_name("on|off")
-        ->check(CLI::IsMember({"on", "off"}));
+        ->check(CLI::IsMember({"on", "off"}).description(""));
     AddDuration(command, "--interval", &set->interval,
                 "How often: 1m to 24h, or whole days to 31d");
     command->add_option("--start", set->start_time_of_day, "The time of day that it counts from")
         ->type_name("HH:MM");
+    command->add_option("--zone", set->time_zone, "The zone of that time: Europe/Berlin")
+        ->type_name("ZONE");
     AddDuration(command, "--keep-within", &set->keep_within,
                 "Keep all backups that are at most so much older than the newest");
     for (const auto& [option, field, what] : kKeepOptions) {
-      command
-          ->add_option_function<uint32_t>(
-              option, [set, field = field](uint32_t count) { set->keep_counts[field] = count; },
-              what)
-          ->type_name("N");
+      AddNumber<uint32_t>(
+          command, option,
+          [set, field = field](uint32_t count) { set->keep_counts[field] = count; }, what, 0);
     }
     command
         ->add_option("--keep-zone", set->retention_zone,
@@ -547,12 +588,9 @@ class Grammar {
                 "How often each destination's newest backup is drilled; 0 for never");
     AddDuration(command, "--drill-age", &set->drill_age_max,
                 "Say so once no drill has succeeded for so long; 0 for never");
-    command
-        ->add_option("--read-data-days", set->read_data_days,
-                     "Read every byte at each destination within so many days; 0 for never")
-        ->type_name("N");
-    command->add_option("--zone", set->time_zone, "The zone of that time: Europe/Berlin")
-        ->type_name("ZONE");
+    AddNumber<uint32_t>(
+        command, "--read-data-days", [set](uint32_t days) { set->read_data_days = days; },
+        "Read every byte at each destination within so many days; 0 for never", 0);
     command
         ->add_option_function<std::vector<std::string>>(
             "--add-destination",
@@ -577,10 +615,9 @@ class Grammar {
         ->type_name("NAME")
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-    command
-        ->add_option("--required", set->required_destinations,
-                     "How many destinations must hold a backup; 0 for all")
-        ->type_name("N");
+    AddNumber<uint32_t>(
+        command, "--required", [set](uint32_t count) { set->required_destinations = count; },
+        "How many destinations must hold a backup; 0 for all", 0, uint32_t{kDestinationsMax});
     command
         ->add_option(
             "--confirm-key", set->key_confirmed_fingerprint,
@@ -592,6 +629,80 @@ class Grammar {
   ParsedArguments& result_;
   CLI::App app_;
 };
+
+std::string FullName(const CLI::App& app) {
+  return app.get_parent() == nullptr
+             ? app.get_name()
+             : absl::StrCat(FullName(*app.get_parent()), " ", app.get_name());
+}
+
+// The help of a command or group, and of all commands below it.
+void AppendHelp(CLI::App& app, std::string* text) {
+  if (!text->empty()) {
+    absl::StrAppend(text, "\n", FullName(app), "\n", std::string(FullName(app).size(), '-'), "\n");
+    app.footer("");  // was said above
+  }
+  absl::StrAppend(text,
+                  app.get_formatter()->make_help(&app, FullName(app), CLI::AppFormatMode::Normal));
+  for (CLI::App* command : app.get_subcommands(/*filter=*/{})) AppendHelp(*command, text);
+}
+
+// The long names of the options that `app` takes, those of its parents among them.
+std::vector<std::string> OptionNames(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* with = &app; with != nullptr; with = with->get_parent()) {
+    for (const CLI::Option* option : with->get_options()) {
+      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+    }
+  }
+  return names;
+}
+
+// What begins with a hyphen before "--", and nobody knows; empty where all is known. `remaining`:
+// what CLI11 could not place, in an order of its own.
+std::string FindUnknownOption(const std::vector<std::string>& arguments,
+                              const std::vector<std::string>& remaining) {
+  for (const std::string& argument : arguments) {
+    if (argument == "--") break;
+    if (argument.size() < 2 || argument.front() != '-') continue;
+    if (std::find(remaining.begin(), remaining.end(), argument) != remaining.end()) {
+      return argument;
+    }
+  }
+  return "";
+}
+
+// What is wrong where CLI11 does not say it well.
+std::string Explain(const CLI::ParseError& error, Grammar& grammar,
+                    const std::vector<std::string>& arguments) {
+  const std::vector<std::string> remaining = grammar.app().remaining(/*recurse=*/true);
+  const CLI::App& command = grammar.deepest();
+  // CLI11 finds out that something is missing before it looks at what there is in its place.
+  const bool is_missing = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
+  const bool is_unplaced = is_missing || dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
+  if (!is_unplaced || remaining.empty()) return error.what();
+  if (const std::string unknown = FindUnknownOption(arguments, remaining); !unknown.empty()) {
+    const std::string name = unknown.substr(0, unknown.find('='));
+    const std::vector<std::string> known = OptionNames(command);
+    const absl::string_view nearest =
+        absl::StartsWith(name, "--")
+            ? NearestName(name, std::vector<absl::string_view>(known.begin(), known.end()))
+            : absl::string_view();
+    const std::vector<const CLI::Option*> options = command.get_options();
+    const bool takes_words =
+        std::any_of(options.begin(), options.end(),
+                    [](const CLI::Option* option) { return option->get_positional(); });
+    return absl::StrCat("unknown option ", name,
+                        nearest.empty() ? "" : absl::StrCat("; did you mean ", nearest, "?"),
+                        takes_words ? "\nwhat begins with - and is no option follows --" : "");
+  }
+  for (const std::string& argument : arguments) {
+    if (std::find(remaining.begin(), remaining.end(), argument) == remaining.end()) continue;
+    const bool wants_command = !command.get_subcommands(/*filter=*/{}).empty();
+    return absl::StrCat(wants_command ? "there is no command '" : "not expected: '", argument, "'");
+  }
+  return error.what();
+}
 
 }  // namespace
 
@@ -605,6 +716,16 @@ absl::StatusOr<ParsedArguments> ParseArguments(const std::vector<std::string>& a
           "standard input, or credential:NAME");
     }
   }
+  for (const std::string& argument : arguments) {
+    if (argument == "--") break;
+    // CLI11 would take the next argument for the value.
+    if (absl::StartsWith(argument, "--") && absl::EndsWith(argument, "=") &&
+        argument.find('=') + 1 == argument.size()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(argument, " has no value behind it; an empty one is given as ",
+                       argument.substr(0, argument.size() - 1), " \"\""));
+    }
+  }
   ParsedArguments result;
   Grammar grammar(&result);
   try {
@@ -614,25 +735,14 @@ absl::StatusOr<ParsedArguments> ParseArguments(const std::vector<std::string>& a
     result.text = absl::StrCat(version.what(), "\n");
     return result;
   } catch (const CLI::CallForAllHelp&) {
-    result.text = grammar.app().help("", CLI::AppFormatMode::All);
+    AppendHelp(grammar.deepest(), &result.text);
     return result;
   } catch (const CLI::CallForHelp&) {
     result.text = grammar.app().help();
     return result;
   } catch (const CLI::ParseError& error) {
-    std::string command = "holdfast";
-    for (const CLI::App* app = &grammar.app(); !app->get_subcommands().empty();) {
-      app = app->get_subcommands().front();
-      absl::StrAppend(&command, " ", app->get_name());
-    }
-    // CLI11 finds out that there is no command before it looks at what there is in its place.
-    const std::vector<std::string> unknown = grammar.app().remaining(/*recurse=*/true);
-    const bool is_unknown_command =
-        dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && !unknown.empty();
     return absl::InvalidArgumentError(absl::StrCat(
-        is_unknown_command ? absl::StrCat("there is no command '", unknown.front(), "'")
-                           : std::string(error.what()),
-        "\ntry: ", command, " --help"));
+        Explain(error, grammar, arguments), "\ntry: ", FullName(grammar.deepest()), " --help"));
   }
   return result;
 }

@@ -82,6 +82,72 @@ TEST(ParseArgumentsTest, SaysWhatIsWrongAndWhereHelpIs) {
   EXPECT_THAT(ParseArguments({"init"}), IsUsageError("--destination is required"));
 }
 
+TEST(ParseArgumentsTest, NamesAnUnknownOptionAndTheOneThatWasMeant) {
+  EXPECT_THAT(ParseArguments({"restore", "--frm", "nas", "--to", "/t"}),
+              IsUsageError("unknown option --frm; did you mean --from?\ntry: holdfast restore "));
+  EXPECT_THAT(ParseArguments({"restore", "--frm=nas", "--to", "/t"}),
+              IsUsageError("unknown option --frm; did you mean --from?"));
+  EXPECT_THAT(ParseArguments({"doc", "put", "users", "-x"}),
+              IsUsageError("unknown option -x\nwhat begins with - and is no option follows --\n"));
+  EXPECT_THAT(ParseArguments({"--bogus"}), IsUsageError("unknown option --bogus\ntry: holdfast "));
+  EXPECT_THAT(ParseArguments({"-v"}), IsUsageError("unknown option -v\n"));
+  EXPECT_THAT(ParseArguments({"status", "--jsn"}), IsUsageError("did you mean --json?"));
+  EXPECT_THAT(ParseArguments({"status", "main"}), IsUsageError("not expected: 'main'"));
+  EXPECT_THAT(ParseArguments({"doc", "frobnicate"}),
+              IsUsageError("there is no command 'frobnicate'\ntry: holdfast doc --help"));
+}
+
+TEST(ParseArgumentsTest, TakesNoOtherArgumentForAValueThatIsMissing) {
+  EXPECT_THAT(ParseArguments({"--config=", "status"}), IsUsageError("--config= has no value"));
+  EXPECT_EQ(Parse<DocGetArguments>({"doc", "get", "c", "--", "--x="}).id, "--x=");
+  EXPECT_EQ(Parse<SettingsSetArguments>({"settings", "set", "--add-destination", "a=/b="})
+                .add_destinations[0]
+                .url,
+            "/b=");
+}
+
+TEST(ParseArgumentsTest, RefusesWhatIsNoNumberInWords) {
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"doc", "list", "c", "--limit", "0"},
+        {"doc", "put", "c", "i", "--if-revision", "-1"},
+        {"doc", "put", "c", "i", "--if-revision", "abc"},
+        {"backup", "now", "--min-revision", "0"},
+        {"backup", "list", "--limit", "1.5"},
+        {"backup", "runs", "--limit", ""},
+        {"proofs", "--limit", "0x10"}}) {
+    EXPECT_THAT(ParseArguments(arguments),
+                IsUsageError("' is no number that it takes; it takes 1 and more"));
+  }
+  EXPECT_THAT(ParseArguments({"backup", "now", "--destinations", "0"}),
+              IsUsageError("--destinations: '0' is no number that it takes; it takes 1 to 16\n"));
+  EXPECT_THAT(ParseArguments({"doc", "put", "c", "i", "--if-revision", "99999999999999999999999"}),
+              IsUsageError("it takes 1 to 18446744073709551615\n"));
+  EXPECT_THAT(ParseArguments({"settings", "set", "--required", "17"}),
+              IsUsageError("it takes 0 to 16"));
+  EXPECT_THAT(ParseArguments({"settings", "set", "--keep-daily", "-1"}),
+              IsUsageError("it takes 0 and more"));
+  EXPECT_EQ(
+      Parse<DocPutArguments>({"doc", "put", "c", "i", "--if-revision", "18446744073709551615"})
+          .if_revision,
+      UINT64_MAX);
+}
+
+TEST(ParseArgumentsTest, HelpSaysAllThatThereIsToSay) {
+  ASSERT_OK_AND_ASSIGN(const ParsedArguments set, ParseArguments({"settings", "set", "--help"}));
+  EXPECT_THAT(set.text, AllOf(HasSubstr("--start HH:MM"), HasSubstr("--automatic on|off"),
+                              HasSubstr("Options of all commands (holdfast --help): --config")));
+  EXPECT_EQ(set.text.find("--start"), set.text.rfind("--start"));
+  EXPECT_LT(set.text.find("--zone"), set.text.find("--keep-within"));
+
+  ASSERT_OK_AND_ASSIGN(const ParsedArguments all, ParseArguments({"--help-all"}));
+  EXPECT_THAT(all.text, AllOf(HasSubstr("\nholdfast backup now\n"), HasSubstr("--min-revision R"),
+                              HasSubstr("\nholdfast settings set\n"), HasSubstr("--keep-daily N"),
+                              HasSubstr("--as-new-store")));
+  EXPECT_EQ(all.text.find("Exit codes:"), all.text.rfind("Exit codes:"));
+  ASSERT_OK_AND_ASSIGN(const ParsedArguments doc, ParseArguments({"doc", "--help-all"}));
+  EXPECT_THAT(doc.text, AllOf(HasSubstr("--if-absent"), Not(HasSubstr("--as-new-store"))));
+}
+
 TEST(ParseArgumentsTest, ReadsInit) {
   const auto init = Parse<InitArguments>({"init", "--destination", "/a", "--destination", "b=/b",
                                           "--directory", "/d", "--instance-file", "/i",
