@@ -209,6 +209,26 @@ std::string FormatStatus(const v1::GetBackupStatusResponse& response, absl::Time
   return text;
 }
 
+std::string FormatStoreStatus(absl::string_view store_name, const v1::StoreStatus& status,
+                              absl::Time now) {
+  std::string text =
+      absl::StrCat(store_name, ": ",
+                   status.has_sickness() ? "the store is sick: " + status.sickness().message()
+                                         : std::string("the store runs"),
+                   "\n");
+  AddLine(&text, "  documents",
+          absl::StrCat(FormatCount(status.document_count()), " at revision ", status.revision()));
+  const v1::BackupReport& last = status.last_backup();
+  AddLine(&text, "  last backup",
+          status.has_last_backup()
+              ? absl::StrCat(last.backup_id(), ", taken ",
+                             FormatWhen(FromProto(last.checkpoint_time()), now), ": revision ",
+                             last.revision(), ", at ",
+                             FormatCount(last.destination_count(), "destination"))
+              : "none that the store was told of");
+  return text;
+}
+
 std::string DescribeRetention(const v1::Retention& retention) {
   std::vector<std::string> rules;
   const absl::Duration within = FromProto(retention.keep_within());

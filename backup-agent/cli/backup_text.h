@@ -8,6 +8,7 @@
 #include "absl/time/time.h"
 #include "backup-agent/cli/terminal.h"
 #include "holdfast/v1/backup_agent.pb.h"
+#include "holdfast/v1/checkpoints.pb.h"
 
 // Backups, runs and statuses as people read them. Pure functions.
 
@@ -36,6 +37,10 @@ absl::string_view VerdictName(v1::BackupStatus::Verdict verdict);
 
 // Some lines a store, the verdict first.
 std::string FormatStatus(const v1::GetBackupStatusResponse& response, absl::Time now);
+
+// What a store tells of itself: how it is, and of which backup it was told last.
+std::string FormatStoreStatus(absl::string_view store_name, const v1::StoreStatus& status,
+                              absl::Time now);
 
 // "all of the last 2 days, 30 daily (UTC)".
 std::string DescribeRetention(const v1::Retention& retention);

@@ -5,6 +5,7 @@
 #include "absl/time/time.h"
 #include "backup-agent/cli/rpc_call.h"
 #include "common/rpc/channel.h"
+#include "holdfast/v1/checkpoints.grpc.pb.h"
 #include "holdfast/v1/document_store.grpc.pb.h"
 
 namespace holdfast {
@@ -13,6 +14,9 @@ namespace {
 
 // A write waits for the disk, and for those before it.
 constexpr absl::Duration kTimeout = absl::Minutes(2);
+
+// It comes from memory, and whoever asks wants to know now.
+constexpr absl::Duration kStatusTimeout = absl::Seconds(15);
 
 }  // namespace
 
@@ -27,13 +31,16 @@ struct StoreClient::Connection {
   RpcPeer peer;
   Cancellation cancellation;
   std::unique_ptr<v1::DocumentStore::Stub> stub;
+  std::unique_ptr<v1::Checkpoints::Stub> checkpoints;
 };
 
 StoreClient::StoreClient(std::string socket, Cancellation cancellation)
     : connection_(std::make_unique<Connection>()) {
   connection_->peer = {.program = "holdfast-store", .socket = std::move(socket)};
   connection_->cancellation = std::move(cancellation);
-  connection_->stub = v1::DocumentStore::NewStub(CreateUnixChannel(connection_->peer));
+  const std::shared_ptr<grpc::Channel> channel = CreateUnixChannel(connection_->peer);
+  connection_->stub = v1::DocumentStore::NewStub(channel);
+  connection_->checkpoints = v1::Checkpoints::NewStub(channel);
 }
 
 StoreClient::~StoreClient() = default;
@@ -64,6 +71,12 @@ absl::StatusOr<v1::ListDocumentsResponse> StoreClient::List(
 absl::StatusOr<v1::ListCollectionsResponse> StoreClient::ListCollections(
     const v1::ListCollectionsRequest& request) {
   return connection_->Call(&v1::DocumentStore::Stub::ListCollections, request);
+}
+
+absl::StatusOr<v1::StoreStatus> StoreClient::GetStatus() {
+  return MakeCall(*connection_->checkpoints, &v1::Checkpoints::Stub::GetStoreStatus,
+                  v1::GetStoreStatusRequest(), connection_->peer, kStatusTimeout,
+                  connection_->cancellation);
 }
 
 }  // namespace holdfast

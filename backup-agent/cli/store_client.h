@@ -6,16 +6,17 @@
 
 #include "absl/status/statusor.h"
 #include "common/base/cancellation.h"
+#include "holdfast/v1/checkpoints.pb.h"
 #include "holdfast/v1/document_store.pb.h"
 
 namespace holdfast {
 
-// StoreClient speaks to a store's DocumentStore.
+// StoreClient speaks to a store: to its DocumentStore, and asks it how it is.
 //
 // Thread-safe. Methods block; each ends soon after `cancellation` is cancelled, with its reason.
 //
-// Errors: those of document_store.proto. UNAVAILABLE where the store can't be reached;
-// DEADLINE_EXCEEDED where it does not answer.
+// Errors: those of document_store.proto and checkpoints.proto. UNAVAILABLE where the store can't be
+// reached; DEADLINE_EXCEEDED where it does not answer.
 class StoreClient {
  public:
   StoreClient(std::string socket, Cancellation cancellation);
@@ -30,6 +31,7 @@ class StoreClient {
   absl::StatusOr<v1::ListDocumentsResponse> List(const v1::ListDocumentsRequest& request);
   absl::StatusOr<v1::ListCollectionsResponse> ListCollections(
       const v1::ListCollectionsRequest& request);
+  absl::StatusOr<v1::StoreStatus> GetStatus();
 
  private:
   struct Connection;
