@@ -46,6 +46,10 @@ AgentClient::AgentClient(std::string socket, Cancellation cancellation)
 
 AgentClient::~AgentClient() = default;
 
+bool AgentClient::WasConnectionLost(const absl::Status& status) {
+  return holdfast::WasConnectionLost(status);
+}
+
 absl::StatusOr<v1::TriggerBackupResponse> AgentClient::TriggerBackup(
     const v1::TriggerBackupRequest& request, absl::Duration timeout) {
   return connection_->Call(&v1::BackupAgent::Stub::TriggerBackup, request, timeout);

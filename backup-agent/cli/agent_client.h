@@ -54,6 +54,10 @@ class AgentClient {
                                            absl::Duration timeout);
   absl::StatusOr<v1::Settings> UpdateSettings(const v1::UpdateSettingsRequest& request);
 
+  // Whether a call ended with this because the connection broke: what was asked for may have been
+  // done, or go on.
+  static bool WasConnectionLost(const absl::Status& status);
+
  private:
   struct Connection;
   const std::unique_ptr<Connection> connection_;

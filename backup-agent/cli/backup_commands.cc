@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -7,6 +8,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "backup-agent/cli/agent_client.h"
 #include "backup-agent/cli/backup_text.h"
 #include "backup-agent/cli/command.h"
@@ -71,11 +73,58 @@ std::string DescribeTriggered(const v1::TriggerBackupResponse& response, absl::D
       absl::StrJoin(backup.destination_names(), ", "), "; ", DescribeDuration(duration), "\n");
 }
 
-absl::Status PrintBackups(const std::vector<v1::Backup>& backups, CommandContext& context) {
+// What becomes of a backup whose end was not awaited, and how to find it.
+absl::Status ExplainNotAwaited(const absl::Status& status, const BackupNowArguments& arguments,
+                               const CommandContext& context) {
+  const bool is_lost = AgentClient::WasConnectionLost(status);
+  const bool is_late = absl::IsDeadlineExceeded(status);
+  if (!absl::IsCancelled(status) && !is_late && !is_lost) return status;
+  const std::string again = arguments.request_id.empty()
+                                ? std::string()
+                                : absl::StrCat("; the same --request-id ",
+                                               ShellQuote(arguments.request_id), " finds it again");
+  if (is_lost) {
+    return absl::Status(status.code(), absl::StrCat(status.message(),
+                                                    "; a run that this cut is made up for once "
+                                                    "the agent runs again",
+                                                    again));
+  }
+  context.console.Note(absl::StrCat(
+      "the backup goes on; follow it with `holdfast status`, stop it with `holdfast backup "
+      "cancel`",
+      again));
+  if (is_late && arguments.timeout.has_value()) {
+    return absl::Status(status.code(), absl::StrCat("the backup was not durable within ",
+                                                    DescribeDuration(*arguments.timeout)));
+  }
+  return status;
+}
+
+// A manifest that can't be read, and why.
+struct DamagedManifest {
+  std::string backup_id;
+  std::string message;
+};
+
+// `damaged`: absent where the agent was asked, which does not tell.
+absl::Status PrintBackups(const std::vector<v1::Backup>& backups,
+                          const std::optional<std::vector<DamagedManifest>>& damaged,
+                          CommandContext& context) {
   if (context.global.json) {
     v1::ListBackupsResponse list;
     for (const v1::Backup& backup : backups) *list.add_backups() = backup;
-    return context.console.WriteLine(MessageToJson(list));
+    std::string json = MessageToJson(list);
+    if (damaged.has_value()) {
+      JsonArray entries;
+      for (const DamagedManifest& manifest : *damaged) {
+        JsonObject entry;
+        entry.AddString("backup_id", manifest.backup_id);
+        entry.AddString("message", manifest.message);
+        entries.Add(entry.ToText());
+      }
+      json = absl::StrCat(absl::StripSuffix(json, "}"), ",\"damaged\":", entries.ToText(), "}");
+    }
+    return context.console.WriteLine(json);
   }
   if (backups.empty()) context.console.Note("there is no backup yet");
   return backups.empty() ? absl::OkStatus() : context.console.Write(FormatBackupTable(backups));
@@ -86,11 +135,11 @@ absl::Status PrintBackup(const v1::Backup& backup, CommandContext& context) {
                              : context.console.Write(FormatBackup(backup));
 }
 
-// Newest first. What can't be read is named on the error stream, and makes the whole an error.
+// Newest first. What can't be read is named on the error stream too.
 absl::StatusOr<std::vector<v1::Backup>> ListDirectly(const std::string& destination,
                                                      const std::string& store_id_text, bool deleted,
                                                      CommandContext& context,
-                                                     absl::Status* damage) {
+                                                     std::vector<DamagedManifest>* damaged) {
   HOLDFAST_ASSIGN_OR_RETURN(const std::optional<StoreId> store_id, ParseStoreId(store_id_text));
   HOLDFAST_ASSIGN_OR_RETURN(const std::vector<DestinationConfig> destinations,
                             FindDestinations(destination, context));
@@ -121,10 +170,15 @@ absl::StatusOr<std::vector<v1::Backup>> ListDirectly(const std::string& destinat
   }
   for (const auto& [backup_id, status] : listing.damaged) {
     context.console.Complain(absl::StrCat("damaged: backup ", backup_id, ": ", status.message()));
-    *damage = absl::DataLossError(
-        absl::StrCat(FormatCount(listing.damaged.size(), "manifest"), " can't be read"));
+    damaged->push_back({.backup_id = backup_id, .message = std::string(status.message())});
   }
   return backups;
+}
+
+absl::Status Summarise(const std::vector<DamagedManifest>& damaged) {
+  if (damaged.empty()) return absl::OkStatus();
+  return absl::DataLossError(
+      absl::StrCat(FormatCount(damaged.size(), "manifest"), " can't be read"));
 }
 
 }  // namespace
@@ -148,12 +202,7 @@ absl::Status RunCommand(const BackupNowArguments& arguments, CommandContext& con
     response = agent.TriggerBackup(request, arguments.timeout.value_or(kTriggerTimeoutDefault));
   }
   if (!response.ok()) {
-    if (absl::IsCancelled(response.status()) || absl::IsDeadlineExceeded(response.status())) {
-      context.console.Note(
-          "the backup goes on; follow it with `holdfast status`, stop it with `holdfast backup "
-          "cancel`");
-    }
-    return response.status();
+    return ExplainNotAwaited(response.status(), arguments, context);
   }
   if (context.global.json) return context.console.WriteLine(MessageToJson(*response));
   return context.console.Write(DescribeTriggered(*response, context.clock.MonotonicNow() - start));
@@ -161,11 +210,12 @@ absl::Status RunCommand(const BackupNowArguments& arguments, CommandContext& con
 
 absl::Status RunCommand(const BackupListArguments& arguments, CommandContext& context) {
   std::vector<v1::Backup> backups;
-  absl::Status damage;
+  std::optional<std::vector<DamagedManifest>> damaged;
   const uint64_t limit = arguments.limit == 0 ? UINT64_MAX : arguments.limit;
   if (!arguments.source.empty() || arguments.deleted) {
+    damaged.emplace();
     HOLDFAST_ASSIGN_OR_RETURN(backups, ListDirectly(arguments.source, arguments.store_id,
-                                                    arguments.deleted, context, &damage));
+                                                    arguments.deleted, context, &*damaged));
   } else {
     if (!arguments.store_id.empty()) {
       return absl::InvalidArgumentError("--store-id goes with --from");
@@ -182,8 +232,8 @@ absl::Status RunCommand(const BackupListArguments& arguments, CommandContext& co
     } while (!request.page_token().empty() && backups.size() < limit);
   }
   if (backups.size() > limit) backups.resize(limit);
-  HOLDFAST_RETURN_IF_ERROR(PrintBackups(backups, context));
-  return damage;
+  HOLDFAST_RETURN_IF_ERROR(PrintBackups(backups, damaged, context));
+  return damaged.has_value() ? Summarise(*damaged) : absl::OkStatus();
 }
 
 absl::Status RunCommand(const BackupShowArguments& arguments, CommandContext& context) {
@@ -199,15 +249,15 @@ absl::Status RunCommand(const BackupShowArguments& arguments, CommandContext& co
     HOLDFAST_ASSIGN_OR_RETURN(const v1::Backup backup, agent.GetBackup(request));
     return PrintBackup(backup, context);
   }
-  absl::Status damage;
+  std::vector<DamagedManifest> damaged;
   HOLDFAST_ASSIGN_OR_RETURN(
       const std::vector<v1::Backup> backups,
-      ListDirectly(arguments.source, arguments.store_id, /*deleted=*/false, context, &damage));
+      ListDirectly(arguments.source, arguments.store_id, /*deleted=*/false, context, &damaged));
   for (const v1::Backup& backup : backups) {
     if (!arguments.backup_id.empty() && backup.backup_id() != arguments.backup_id) continue;
     return PrintBackup(backup, context);
   }
-  HOLDFAST_RETURN_IF_ERROR(damage);
+  HOLDFAST_RETURN_IF_ERROR(Summarise(damaged));
   return absl::NotFoundError(arguments.backup_id.empty()
                                  ? std::string("there is no backup yet")
                                  : absl::StrCat("there is no backup ", arguments.backup_id));
