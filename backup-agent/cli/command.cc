@@ -7,6 +7,8 @@
 #include "absl/strings/str_join.h"
 #include "backup-agent/cli/agent_client.h"
 #include "common/base/status_macros.h"
+#include "common/config/program_inputs.h"
+#include "common/crypto/key_copy.h"
 #include "common/crypto/key_source.h"
 #include "common/io/files.h"
 #include "common/storage/open_blob_store.h"
@@ -54,15 +56,21 @@ absl::StatusOr<std::vector<DestinationConfig>> ReadDestinationsOfSettings(
   return destinations;
 }
 
+// The key that is read, or with an original, its copy.
+absl::StatusOr<MasterKey> ParseKey(absl::string_view text, const MasterKey* original) {
+  return original == nullptr ? MasterKey::FromText(text) : ReadKeyCopy(text, *original);
+}
+
 // All of standard input, into locked memory; ends early with the reason of a cancellation.
-absl::StatusOr<MasterKey> ReadKeyFromInput(const CommandContext& context) {
+absl::StatusOr<MasterKey> ReadKeyFromInput(const MasterKey* original,
+                                           const CommandContext& context) {
   SecretBytes text(kKeyInputSizeMaxBytes);
   size_t size = 0;
   for (;;) {
     HOLDFAST_ASSIGN_OR_RETURN(
         std::string piece,
         context.console.ReadSome(kKeyInputSizeMaxBytes + 1 - size, context.cancellation));
-    if (piece.empty()) return MasterKey::FromText(text.text().substr(0, size));
+    if (piece.empty()) return ParseKey(text.text().substr(0, size), original);
     const bool fits = piece.size() <= kKeyInputSizeMaxBytes - size;
     if (fits) std::copy(piece.begin(), piece.end(), text.mutable_bytes().begin() + size);
     size += piece.size();
@@ -72,6 +80,20 @@ absl::StatusOr<MasterKey> ReadKeyFromInput(const CommandContext& context) {
           absl::StrCat("not a master key: more than ", kKeyInputSizeMaxBytes, " bytes"));
     }
   }
+}
+
+absl::StatusOr<MasterKey> ReadKeyOrCopy(absl::string_view source, const MasterKey* original,
+                                        const CommandContext& context) {
+  if (source == kStandardInput && !context.console.input_is_terminal()) {
+    absl::StatusOr<MasterKey> key = ReadKeyFromInput(original, context);
+    HOLDFAST_RETURN_IF_ERROR(key.status(), "read the master key from standard input");
+    return key;
+  }
+  if (source == kStandardInput) {
+    context.console.Complain("Type or paste the master key (it is not shown), then press Enter:");
+  }
+  return ForProgram(original == nullptr ? ReadMasterKey(source)
+                                        : ReadMasterKeyCopy(source, *original));
 }
 
 // The store that --store names, or the only one of the agent.
@@ -110,37 +132,30 @@ absl::StatusOr<std::optional<Config>> LoadCommandConfigIfAny(const CommandContex
 absl::StatusOr<Config> LoadCommandConfig(const CommandContext& context) {
   HOLDFAST_ASSIGN_OR_RETURN(std::optional<Config> config, LoadCommandConfigIfAny(context));
   if (config.has_value()) return *std::move(config);
-  return absl::InvalidArgumentError(
-      absl::StrCat("there is no configuration ", ConfigPath(context),
-                   ": make one with `holdfast init`, or name another with --config"));
+  return NoConfigError(ConfigPath(context));
 }
 
 absl::StatusOr<MasterKey> ReadKeyFrom(absl::string_view source, const CommandContext& context) {
-  if (source == kStandardInput && !context.console.input_is_terminal()) {
-    absl::StatusOr<MasterKey> key = ReadKeyFromInput(context);
-    HOLDFAST_RETURN_IF_ERROR(key.status(), "read the master key from standard input");
-    return key;
-  }
-  if (source == kStandardInput) {
-    context.console.Complain("Type or paste the master key (it is not shown), then press Enter:");
-  }
-  absl::StatusOr<MasterKey> key = ReadMasterKey(source);
-  // That others may read it is not that it is the wrong one.
-  if (absl::IsPermissionDenied(key.status())) {
-    return WithCode(key.status(), absl::StatusCode::kFailedPrecondition);
-  }
-  return key;
+  return ReadKeyOrCopy(source, nullptr, context);
+}
+
+absl::StatusOr<MasterKey> ReadKeyCopyFrom(absl::string_view source, const MasterKey& original,
+                                          const CommandContext& context) {
+  return ReadKeyOrCopy(source, &original, context);
+}
+
+absl::StatusOr<std::string> FindKeySource(const CommandContext& context) {
+  if (!context.global.key_source.empty()) return context.global.key_source;
+  HOLDFAST_ASSIGN_OR_RETURN(const std::optional<Config> config, LoadCommandConfigIfAny(context));
+  if (config.has_value()) return config->master_key;
+  return absl::InvalidArgumentError(
+      absl::StrCat("where is the master key? There is no configuration ", ConfigPath(context),
+                   ": give --key a file, - to type it, or credential:NAME"));
 }
 
 absl::StatusOr<MasterKey> ReadCommandKey(const CommandContext& context) {
-  if (!context.global.key_source.empty()) return ReadKeyFrom(context.global.key_source, context);
-  HOLDFAST_ASSIGN_OR_RETURN(const std::optional<Config> config, LoadCommandConfigIfAny(context));
-  if (!config.has_value()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("where is the master key? There is no configuration ", ConfigPath(context),
-                     ": give --key a file, - to type it, or credential:NAME"));
-  }
-  return ReadKeyFrom(config->master_key, context);
+  HOLDFAST_ASSIGN_OR_RETURN(const std::string source, FindKeySource(context));
+  return ReadKeyFrom(source, context);
 }
 
 absl::StatusOr<std::string> FindStoreSocket(const CommandContext& context) {

@@ -83,6 +83,11 @@ absl::StatusOr<std::optional<Config>> LoadCommandConfigIfAny(const CommandContex
 // read by others. Asks for it on a terminal.
 absl::StatusOr<MasterKey> ReadCommandKey(const CommandContext& context);
 absl::StatusOr<MasterKey> ReadKeyFrom(absl::string_view source, const CommandContext& context);
+// Reads a copy of `original`; where it is mistyped the error says in which groups.
+absl::StatusOr<MasterKey> ReadKeyCopyFrom(absl::string_view source, const MasterKey& original,
+                                          const CommandContext& context);
+// What ReadCommandKey reads from.
+absl::StatusOr<std::string> FindKeySource(const CommandContext& context);
 
 // The socket of the store that --store names, or the only one. INVALID_ARGUMENT where there are
 // several and none is named.

@@ -1,7 +1,11 @@
+#include <filesystem>
 #include <string>
+#include <system_error>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "backup-agent/cli/agent_client.h"
 #include "backup-agent/cli/command.h"
 #include "backup-agent/cli/json_text.h"
@@ -23,6 +27,27 @@ absl::Status ConfirmKey(const KeyFingerprint& fingerprint, const CommandContext&
   return agent.UpdateSettings(update).status();
 }
 
+// The file that a source of a key names; empty for standard input and credentials.
+std::string FileOfKeySource(absl::string_view source) {
+  if (source == "-" || absl::StartsWith(source, "credential:")) return "";
+  return std::string(absl::StripPrefix(source, "file:"));
+}
+
+// The key file in use is no copy that is kept elsewhere, by whatever name it goes.
+absl::Status RefuseKeyFileInUse(absl::string_view copy_source, const CommandContext& context) {
+  HOLDFAST_ASSIGN_OR_RETURN(const std::string key_source, FindKeySource(context));
+  const std::string key_file = FileOfKeySource(key_source);
+  const std::string copy_file = FileOfKeySource(copy_source);
+  if (key_file.empty() || copy_file.empty()) return absl::OkStatus();
+  std::error_code error;
+  // What cannot be looked at is refused when it is read.
+  if (!std::filesystem::equivalent(key_file, copy_file, error) || error) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat(copy_file,
+                   " is the key file in use itself, which is lost when this machine is: verify "
+                   "the copy that is kept elsewhere (without a file it is typed)"));
+}
+
 }  // namespace
 
 absl::Status RunCommand(const KeyShowArguments& /*arguments*/, CommandContext& context) {
@@ -33,9 +58,11 @@ absl::Status RunCommand(const KeyShowArguments& /*arguments*/, CommandContext& c
         "this "
         "machine.");
   }
+  const bool is_json = context.global.json;
   const SecretBytes text = key.ToText();
+  if (is_json) HOLDFAST_RETURN_IF_ERROR(context.console.Write("{\"master_key\":\""));
   HOLDFAST_RETURN_IF_ERROR(context.console.WriteSecret(text.text()));
-  return context.console.Write("\n");
+  return context.console.Write(is_json ? "\"}\n" : "\n");
 }
 
 absl::Status RunCommand(const KeyFingerprintArguments& /*arguments*/, CommandContext& context) {
@@ -48,25 +75,34 @@ absl::Status RunCommand(const KeyFingerprintArguments& /*arguments*/, CommandCon
 
 absl::Status RunCommand(const KeyVerifyArguments& arguments, CommandContext& context) {
   HOLDFAST_ASSIGN_OR_RETURN(const MasterKey key, ReadCommandKey(context), "the master key in use");
-  HOLDFAST_ASSIGN_OR_RETURN(const MasterKey copy, ReadKeyFrom(arguments.source, context),
+  if (arguments.confirm) {
+    HOLDFAST_RETURN_IF_ERROR(RefuseKeyFileInUse(arguments.source, context));
+  }
+  HOLDFAST_ASSIGN_OR_RETURN(const MasterKey copy, ReadKeyCopyFrom(arguments.source, key, context),
                             "the copy");
   if (copy.fingerprint() != key.fingerprint()) {
     return absl::PermissionDeniedError(absl::StrCat(
         "the copy is another master key: its fingerprint is ", copy.fingerprint().ToText(),
         ", and that of the key in use is ", key.fingerprint().ToText()));
   }
+  // That the copy is right is said whatever becomes of the rest.
+  absl::Status told;
   if (arguments.confirm) {
-    HOLDFAST_RETURN_IF_ERROR(ConfirmKey(key.fingerprint(), context), "tell the agent");
+    told = Annotate(ConfirmKey(key.fingerprint(), context),
+                    "the agent could not be told that the key is kept elsewhere");
   }
+  const bool is_confirmed = arguments.confirm && told.ok();
   if (context.global.json) {
     JsonObject object;
     object.AddString("fingerprint", key.fingerprint().ToText());
-    object.AddBool("confirmed", arguments.confirm);
-    return context.console.WriteLine(object.ToText());
+    object.AddBool("confirmed", is_confirmed);
+    HOLDFAST_RETURN_IF_ERROR(context.console.WriteLine(object.ToText()));
+    return told;
   }
-  return context.console.WriteLine(
+  HOLDFAST_RETURN_IF_ERROR(context.console.WriteLine(
       absl::StrCat("the copy is the master key in use (fingerprint ", key.fingerprint().ToText(),
-                   ")", arguments.confirm ? "; the agent knows that it is kept elsewhere" : ""));
+                   ")", is_confirmed ? "; the agent knows that it is kept elsewhere" : "")));
+  return told;
 }
 
 }  // namespace holdfast
