@@ -36,6 +36,7 @@ ExitCode RunCli(const std::vector<std::string>& arguments, const CliEnvironment&
   }
   status.Update(console.Flush());
   if (status.ok()) return kExitOk;
+  if (console.output_was_closed()) return kExitOutputClosed;
   if (environment.cancellation.IsCancelled()) {
     Complain(status, console);
     return kExitInterrupted;

@@ -57,6 +57,14 @@ absl::Status Console::FlushLocked() {
   return output_status_;
 }
 
+bool Console::output_was_closed() const {
+  MutexLock lock(&mutex_);
+  if (output_status_.ok()) return false;
+  // A pipe or socket whose other end is closed says so.
+  pollfd output = {streams_.output_fd, POLLOUT, 0};
+  return poll(&output, 1, 0) == 1 && (output.revents & (POLLERR | POLLHUP)) != 0;
+}
+
 absl::Status Console::WriteSecret(absl::string_view text) {
   MutexLock lock(&mutex_);
   HOLDFAST_RETURN_IF_ERROR(FlushLocked());

@@ -42,6 +42,9 @@ class Console {
   // Writes what is buffered.
   absl::Status Flush() ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Whether output was lost because its reader has gone, as `head` does once it has enough.
+  bool output_was_closed() const ABSL_LOCKS_EXCLUDED(mutex_);
+
   // Writes a secret at once, so that no copy of it stays in the buffer.
   absl::Status WriteSecret(absl::string_view text) ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -68,7 +71,7 @@ class Console {
   const bool output_is_terminal_;
   const bool error_is_terminal_;
 
-  Mutex mutex_;
+  mutable Mutex mutex_;
   std::string buffer_ ABSL_GUARDED_BY(mutex_);
   absl::Status output_status_ ABSL_GUARDED_BY(mutex_);
   bool has_status_line_ ABSL_GUARDED_BY(mutex_) = false;

@@ -58,6 +58,10 @@ absl::Status ForEachDocument(StoreClient& store, v1::ListDocumentsRequest reques
   return absl::OkStatus();
 }
 
+absl::Status NoCollectionError(const std::string& collection) {
+  return absl::NotFoundError(absl::StrCat("there is no collection ", collection));
+}
+
 absl::StatusOr<StoreClient*> Keep(std::unique_ptr<StoreClient>& holder,
                                   const CommandContext& context) {
   HOLDFAST_ASSIGN_OR_RETURN(std::string socket, FindStoreSocket(context));
@@ -130,7 +134,9 @@ absl::Status RunCommand(const DocListArguments& arguments, CommandContext& conte
   request.set_id_prefix(arguments.prefix);
   request.set_omit_content(true);
   bool is_first = true;
-  return ForEachDocument(*store, request, arguments.limit, [&](const v1::Document& document) {
+  bool is_empty = true;
+  const auto print = [&](const v1::Document& document) {
+    is_empty = false;
     const absl::Time change_time = FromProto(document.change_time());
     if (context.global.json) {
       JsonObject line;
@@ -148,7 +154,16 @@ absl::Status RunCommand(const DocListArguments& arguments, CommandContext& conte
     }
     return console.Write(absl::StrFormat("%14d  %-23s  %s\n", document.revision(),
                                          DescribeTime(change_time), document.id()));
-  });
+  };
+  HOLDFAST_RETURN_IF_ERROR(ForEachDocument(*store, request, arguments.limit, print));
+  if (!is_empty) return absl::OkStatus();
+  // Nothing with that prefix is an answer; no such collection is not.
+  bool exists = false;
+  HOLDFAST_RETURN_IF_ERROR(ForEachCollection(*store, [&](const v1::Collection& collection) {
+    exists = exists || collection.name() == arguments.collection;
+    return absl::OkStatus();
+  }));
+  return exists ? absl::OkStatus() : NoCollectionError(arguments.collection);
 }
 
 absl::Status RunCommand(const DocDeleteArguments& arguments, CommandContext& context) {
@@ -180,7 +195,7 @@ absl::Status RunCommand(const DocExportArguments& arguments, CommandContext& con
     return absl::OkStatus();
   }));
   if (!arguments.collection.empty() && collections.empty()) {
-    return absl::NotFoundError(absl::StrCat("there is no collection ", arguments.collection));
+    return NoCollectionError(arguments.collection);
   }
   // Where lines go to a terminal they are the progress.
   const bool shows_progress = !context.console.output_is_terminal();

@@ -96,6 +96,7 @@ std::string ToJson(const BackupSummary& summary, const RestoreResult& result,
   object.AddCount("document_count", result.document_count);
   object.AddString("state_digest", absl::BytesToHexString(AsText(result.state_digest)));
   object.AddCount("revision", result.revision);
+  object.AddCount("first_new_revision", result.revision + kRevisionRaise + 1);
   object.AddCount("file_count", result.file_count);
   object.AddCount("size_bytes", result.size_bytes);
   JsonArray instance_files;
@@ -106,13 +107,14 @@ std::string ToJson(const BackupSummary& summary, const RestoreResult& result,
 }
 
 std::string ToText(const BackupSummary& summary, const RestoreResult& result,
-                   const std::string& target, bool as_new_store) {
+                   const std::string& target, const std::string& source, bool as_new_store) {
   const double seconds = std::max(absl::ToDoubleSeconds(result.duration), 0.001);
   std::string text = absl::StrCat(
-      "restored ", Describe(summary), "\n  to            ", target, "\n  proven        all ",
-      FormatCount(result.document_count, "document"), " at revision ", result.revision,
-      ", by count and state digest\n  took          ", DescribeDuration(result.duration), " for ",
-      FormatBytes(result.size_bytes), " in ", FormatCount(result.file_count, "file"), ", ",
+      "restored ", Describe(summary), "\n  to            ", target, "\n  proven        ",
+      result.document_count == 1 ? "" : "all ", FormatCount(result.document_count, "document"),
+      " at revision ", result.revision, ", by count and state digest\n  took          ",
+      DescribeDuration(result.duration), " for ", FormatBytes(result.size_bytes), " in ",
+      FormatCount(result.file_count, "file"), ", ",
       FormatBytes(static_cast<uint64_t>(static_cast<double>(result.size_bytes) / seconds)),
       "/s\n  store         ", result.store_id.ToText(),
       as_new_store ? " (a new one: this is a copy)" : "", "\n  incarnation   ",
@@ -129,9 +131,22 @@ std::string ToText(const BackupSummary& summary, const RestoreResult& result,
             : "",
         "\n");
   }
-  absl::StrAppend(&text, "next: let a store serve it: data_directory = \"", target,
-                  "\" under [store] in its configuration, then start holdfast-store",
+  absl::StrAppend(&text, "next:\n");
+  if (!result.instance_files.empty()) {
+    absl::StrAppend(&text, "  put the files below ", target,
+                    "/instance, such as the configuration, to where they were\n");
+  }
+  absl::StrAppend(&text,
+                  "  put the master key into a file of mode 0600, the one that master_key in "
+                  "the configuration names\n  set data_directory = \"",
+                  target, "\" under [store], then start holdfast-store",
                   as_new_store ? "" : "; never two stores on copies of the same data", "\n");
+  if (!as_new_store) {
+    absl::StrAppend(&text,
+                    "  start holdfast-agent, then go on with the schedule and the "
+                    "destinations of the backup:\n    holdfast settings set --from ",
+                    ShellQuote(source), "\n");
+  }
   return text;
 }
 
@@ -156,6 +171,7 @@ absl::Status RunCommand(const RestoreArguments& arguments, CommandContext& conte
                             OpenFirst(destinations, key, selection, context));
   const BackupSummary& summary = opened.restorer->summary();
   const std::string target = AbsolutePath(arguments.target);
+  HOLDFAST_RETURN_IF_ERROR(Restorer::CheckTarget(target));
   context.console.Note(absl::StrCat("restoring ", Describe(summary), " from ",
                                     opened.destination.url, " to ", target));
 
@@ -182,7 +198,8 @@ absl::Status RunCommand(const RestoreArguments& arguments, CommandContext& conte
   if (!result.ok()) return result.status();
   return context.global.json
              ? context.console.WriteLine(ToJson(summary, *result, target, opened.destination.url))
-             : context.console.Write(ToText(summary, *result, target, arguments.as_new_store));
+             : context.console.Write(ToText(summary, *result, target, opened.destination.url,
+                                            arguments.as_new_store));
 }
 
 }  // namespace holdfast

@@ -69,6 +69,7 @@ absl::Status Apply(const SettingsSetArguments& arguments, v1::Settings* settings
     schedule.set_start_time_of_day(arguments.start_time_of_day);
   }
   if (!arguments.time_zone.empty()) schedule.set_time_zone(arguments.time_zone);
+  std::vector<v1::Destination> removed;
   for (const std::string& name : arguments.remove_destinations) {
     auto& destinations = *settings->mutable_destinations();
     const auto found = std::find_if(
@@ -77,10 +78,22 @@ absl::Status Apply(const SettingsSetArguments& arguments, v1::Settings* settings
     if (found == destinations.end()) {
       return absl::NotFoundError(absl::StrCat("there is no destination '", name, "'"));
     }
+    removed.push_back(*found);
     destinations.erase(found);
   }
   for (const SettingsSetArguments::NamedUrl& added : arguments.add_destinations) {
     HOLDFAST_ASSIGN_OR_RETURN(std::string url, CanonicalBlobStoreUrl(added.url));
+    // To the agent it would be the one that it knows.
+    const bool is_the_same = std::any_of(
+        removed.begin(), removed.end(), [&added, &url](const v1::Destination& destination) {
+          return destination.name() == added.name && destination.url() == url;
+        });
+    if (is_the_same) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("destination ", added.name,
+                       " is removed and added as it was, which changes nothing: to "
+                       "begin with it anew, remove it with one command and add it with a second"));
+    }
     v1::Destination& destination = *settings->add_destinations();
     destination.set_name(added.name);
     destination.set_url(std::move(url));

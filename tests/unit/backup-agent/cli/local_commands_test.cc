@@ -1,7 +1,10 @@
 // The commands that need no service: init, key, check, restore, and what all have in common.
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -92,6 +95,22 @@ TEST(CliTest, SaysWhereItCannotWriteItsResult) {
   EXPECT_EQ(RunCli({"--version"}, environment), kExitFailure);
 }
 
+TEST(CliTest, EndsQuietlyWhereTheReaderOfItsOutputHasGone) {
+  signal(SIGPIPE, SIG_IGN);  // as HardenProcess does
+  TempDir directory;
+  ASSERT_OK(WriteFileDurably(directory.Path("error"), "", {}));
+  const UniqueFd error_file(open(directory.Path("error").c_str(), O_RDWR | O_CLOEXEC));
+  int pipe_fds[2];
+  ASSERT_EQ(pipe(pipe_fds), 0);
+  const UniqueFd output(pipe_fds[1]);
+  close(pipe_fds[0]);
+  CliEnvironment environment;
+  environment.streams.output_fd = output.get();
+  environment.streams.error_fd = error_file.get();
+  EXPECT_EQ(RunCli({"--help"}, environment), kExitOutputClosed);
+  EXPECT_THAT(ReadFile(directory.Path("error"), 1000), IsOkAndHolds(""));
+}
+
 // --- init ------------------------------------------------------------------------------------
 
 class InitTest : public testing::Test {
@@ -162,6 +181,17 @@ TEST_F(InitTest, LeavesNothingInTheWayOfTheNextWhereItFails) {
   const CliResult mended = Init();
   EXPECT_EQ(mended.exit_code, kExitOk) << mended.error;
   EXPECT_THAT(mended.output, HasSubstr("uses the repository that is there"));
+}
+
+TEST_F(InitTest, LeavesNothingInADataDirectoryThatIsNotItsOwn) {
+  std::filesystem::create_directories(cli_.Path("home/store"));
+  WriteRaw(cli_.Path("home/store/mine"), "x");
+  const CliResult result = Init();
+  EXPECT_EQ(result.exit_code, kExitRefused);
+  EXPECT_THAT(result.error, HasSubstr("it holds mine"));
+  EXPECT_THAT(ListDirectory(cli_.Path("home/store")), IsOkAndHolds(SizeIs(1)));
+  EXPECT_THAT(ListDirectory(cli_.Path("home")), IsOkAndHolds(SizeIs(1)));
+  EXPECT_FALSE(std::filesystem::exists(cli_.Path("backups")));
 }
 
 TEST_F(InitTest, RefusesADestinationThatHoldsOtherFiles) {
@@ -251,12 +281,43 @@ TEST_F(KeyTest, VerifySaysWhatIsWrongWithACopy) {
   typo[10] = typo[10] == 'A' ? 'B' : 'A';
   CliResult result = cli_.RunConfigured({"key", "verify"}, typo);
   EXPECT_EQ(result.exit_code, kExitUsage);
-  EXPECT_THAT(result.error, AllOf(HasSubstr("mistyped"), Not(HasSubstr("HF1-0"))));
+  EXPECT_THAT(result.error, AllOf(HasSubstr("mistyped"), HasSubstr("group 2 after HF1-"),
+                                  Not(HasSubstr("HF1-0")), Not(HasSubstr(text_.substr(9, 4)))));
+  WriteRaw(cli_.Path("copy.key"), typo);
+  ASSERT_EQ(chmod(cli_.Path("copy.key").c_str(), 0600), 0);
+  result = cli_.RunConfigured({"key", "verify", cli_.Path("copy.key")});
+  EXPECT_EQ(result.exit_code, kExitUsage);
+  EXPECT_THAT(result.error, HasSubstr("group 2 after HF1-"));
 
   const MasterKey other = MasterKey::Generate();
   result = cli_.RunConfigured({"key", "verify"}, other.ToText().text());
   EXPECT_EQ(result.exit_code, kExitWrongKey);
   EXPECT_THAT(result.error, HasSubstr(other.fingerprint().ToText()));
+}
+
+TEST_F(KeyTest, VerifySaysThatTheCopyIsRightAlsoWhereNobodyCanBeTold) {
+  const CliResult result = cli_.RunConfigured({"key", "verify", "--confirm"}, text_);
+  EXPECT_EQ(result.exit_code, kExitUnreachable);
+  EXPECT_THAT(result.output, AllOf(StartsWith("the copy is the master key in use"),
+                                   Not(HasSubstr("the agent knows"))));
+  EXPECT_THAT(result.error, StartsWith("holdfast: the agent could not be told"));
+  EXPECT_THAT(cli_.RunConfigured({"key", "verify", "--confirm", "--json"}, text_).output,
+              HasSubstr("\"confirmed\":false"));
+}
+
+TEST_F(KeyTest, VerifyDoesNotTakeTheKeyFileInUseForACopyThatIsKeptElsewhere) {
+  std::filesystem::create_hard_link(cli_.key_path(), cli_.Path("link.key"));
+  for (const std::string& source : {cli_.key_path(), cli_.Path("link.key")}) {
+    const CliResult result = cli_.RunConfigured({"key", "verify", "--confirm", source});
+    EXPECT_EQ(result.exit_code, kExitRefused);
+    EXPECT_THAT(result.error, HasSubstr("is the key file in use itself"));
+    EXPECT_EQ(cli_.RunConfigured({"key", "verify", source}).exit_code, kExitOk);
+  }
+}
+
+TEST_F(KeyTest, ShowPrintsJson) {
+  EXPECT_EQ(cli_.RunConfigured({"key", "show", "--json"}).output,
+            absl::StrCat("{\"master_key\":\"", FindKey(text_), "\"}\n"));
 }
 
 TEST_F(KeyTest, AKeyFileThatOthersMayReadIsRefused) {
@@ -317,7 +378,9 @@ TEST_F(RepositoryCommandsTest, RestoreNeedsDestinationAndKeyAlone) {
   ASSERT_EQ(result.exit_code, kExitOk) << result.error;
   EXPECT_THAT(result.output,
               AllOf(HasSubstr(backup_id_), HasSubstr("all 21 documents at revision 21"),
-                    HasSubstr("instance: a.conf"), HasSubstr("next: ")));
+                    HasSubstr("instance: a.conf"), HasSubstr("\nnext:\n"),
+                    HasSubstr(cli_.Path("target/instance") + ", such as the configuration, "),
+                    HasSubstr("holdfast settings set --from file://" + cli_.Path("backups"))));
   EXPECT_TRUE(std::filesystem::exists(cli_.Path("target/state")));
 }
 
@@ -326,8 +389,13 @@ TEST_F(RepositoryCommandsTest, RestorePrintsJson) {
       {"--json", "--quiet", "--backup", backup_id_, "--as-new-store", "--store-id", store_id_});
   ASSERT_EQ(result.exit_code, kExitOk) << result.error;
   EXPECT_THAT(result.error, IsEmpty());
+  // The store's next write gets it: see the revision that its head is at.
+  ASSERT_OK_AND_ASSIGN(const MasterKey key, ReadMasterKey(cli_.key_path()));
+  ASSERT_OK_AND_ASSIGN(const auto store, TestStore::Open(cli_.Path("target"), key));
+  EXPECT_EQ(store->revision() + 1, (uint64_t{1} << 40) + 22);
   EXPECT_THAT(result.output,
               AllOf(StartsWith("{\"backup_id\":\"" + backup_id_), HasSubstr("\"revision\":\"21\""),
+                    HasSubstr("\"first_new_revision\":\"1099511627798\""),
                     Not(HasSubstr("\"store_id\":\"" + store_id_)), EndsWith("}\n")));
 }
 
@@ -347,6 +415,7 @@ TEST_F(RepositoryCommandsTest, RestoreTakesDestinationAndKeyFromTheConfiguration
 
 TEST_F(RepositoryCommandsTest, RestoreTellsItsErrorsApart) {
   EXPECT_EQ(Restore({"--backup", "20200101T000000.000Z-00000000"}).exit_code, kExitNotFound);
+  EXPECT_EQ(Restore({"--backup", "nope"}).exit_code, kExitNotFound);
   EXPECT_EQ(Restore({"--store-id", "nonsense"}).exit_code, kExitUsage);
   EXPECT_EQ(
       cli_.Run({"restore", "--to", cli_.Path("target"), "--config", cli_.Path("none")}).exit_code,
@@ -362,10 +431,22 @@ TEST_F(RepositoryCommandsTest, RestoreTellsItsErrorsApart) {
   const CliResult damaged = Restore();
   EXPECT_EQ(damaged.exit_code, kExitDamaged);
   EXPECT_THAT(damaged.error, HasSubstr("objects/"));
-  EXPECT_FALSE(std::filesystem::exists(cli_.Path("target/state")));
+  EXPECT_FALSE(std::filesystem::exists(cli_.Path("target")));
+}
 
+TEST_F(RepositoryCommandsTest, ARestoreThatIsRefusedLeavesNothing) {
+  std::filesystem::create_directories(cli_.Path("target"));
   WriteRaw(cli_.Path("target/mine"), "x");
-  EXPECT_EQ(Restore().exit_code, kExitRefused);
+  const CliResult filled = Restore();
+  EXPECT_EQ(filled.exit_code, kExitRefused);
+  EXPECT_THAT(filled.error, AllOf(HasSubstr("it holds mine"), Not(HasSubstr("restoring"))));
+  EXPECT_THAT(ListDirectory(cli_.Path("target")), IsOkAndHolds(SizeIs(1)));
+
+  const CliResult inside = cli_.RunConfigured(
+      {"restore", "--from", "local", "--to", cli_.Path("backups/stores/../deep/target")});
+  EXPECT_EQ(inside.exit_code, kExitRefused);
+  EXPECT_THAT(inside.error, HasSubstr("is inside the repository at " + cli_.Path("backups")));
+  EXPECT_FALSE(std::filesystem::exists(cli_.Path("backups/deep")));
 }
 
 TEST_F(RepositoryCommandsTest, CheckFindsAllWell) {
@@ -435,6 +516,13 @@ TEST_F(RepositoryCommandsTest, BackupListReadsARepositoryDirectly) {
   EXPECT_EQ(cli_.RunConfigured({"backup", "show", "x", "--from", "local"}).exit_code,
             kExitNotFound);
   EXPECT_EQ(cli_.RunConfigured({"backup", "list", "--store-id", store_id_}).exit_code, kExitUsage);
+
+  FlipByte(cli_.Path(absl::StrCat("backups/stores/", store_id_, "/backups/", backup_id_)), 100);
+  const CliResult damaged =
+      cli_.RunConfigured({"backup", "list", "--from", cli_.Path("backups"), "--json"});
+  EXPECT_EQ(damaged.exit_code, kExitDamaged);
+  EXPECT_THAT(damaged.output, AllOf(StartsWith("{\"backups\":[],"),
+                                    HasSubstr("\"damaged\":[{\"backup_id\":\"" + backup_id_)));
 }
 
 }  // namespace

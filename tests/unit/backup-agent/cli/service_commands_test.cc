@@ -10,13 +10,17 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "common/base/clock.h"
 #include "common/base/mutex.h"
+#include "common/io/durable_file.h"
 #include "common/io/files.h"
+#include "common/messages/proto_time.h"
 #include "common/rpc/server.h"
 #include "gmock/gmock.h"
 #include "grpcpp/grpcpp.h"
 #include "gtest/gtest.h"
 #include "holdfast/v1/backup_agent.grpc.pb.h"
+#include "holdfast/v1/checkpoints.grpc.pb.h"
 #include "holdfast/v1/document_store.grpc.pb.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/unit/backup-agent/cli/cli_runner.h"
@@ -222,6 +226,10 @@ TEST_F(DocCommandsTest, ListsCollectionsAndDocumentsOverAllPages) {
                   absl::SkipEmpty())),
               SizeIs(9));
   EXPECT_EQ(Doc({"list", "--prefix", "u"}).exit_code, kExitUsage);
+  EXPECT_EQ(Doc({"list", "users", "--prefix", "none"}).exit_code, kExitOk);
+  const CliResult nothing = Doc({"list", "nothing"});
+  EXPECT_EQ(nothing.exit_code, kExitNotFound);
+  EXPECT_EQ(nothing.error, "holdfast: there is no collection nothing\n");
 }
 
 TEST_F(DocCommandsTest, ImportsWhatItExported) {
@@ -452,6 +460,20 @@ TEST_F(AgentCommandsTest, BackupNowTellsWhyItFailed) {
   EXPECT_THAT(result.error, HasSubstr("the backup goes on"));
 }
 
+TEST_F(AgentCommandsTest, BackupNowSaysHowToFindABackupThatItDidNotAwait) {
+  CliResult result =
+      cli_.RunConfigured({"backup", "now", "--timeout", "0s", "--request-id", "deploy 7"});
+  EXPECT_EQ(result.exit_code, kExitUnreachable);
+  EXPECT_THAT(result.error, AllOf(HasSubstr("--request-id 'deploy 7' finds it again"),
+                                  EndsWith("holdfast: the backup was not durable within 0.0 s\n")));
+  // As gRPC says it where the agent is killed.
+  agent_.set_trigger_status({grpc::StatusCode::UNAVAILABLE, "Socket closed"});
+  result = cli_.RunConfigured({"backup", "now", "--request-id", "deploy-7"});
+  EXPECT_EQ(result.exit_code, kExitUnreachable);
+  EXPECT_THAT(result.error, AllOf(StartsWith("holdfast: the connection to holdfast-agent at "),
+                                  EndsWith("the same --request-id deploy-7 finds it again\n")));
+}
+
 TEST_F(AgentCommandsTest, ListsAndShowsBackups) {
   EXPECT_THAT(cli_.RunConfigured({"backup", "list"}).output,
               AllOf(HasSubstr("\nb2 "), HasSubstr("\nb1 ")));
@@ -485,6 +507,77 @@ TEST_F(AgentCommandsTest, StatusExitsByTheVerdictWhereAskedTo) {
   EXPECT_THAT(checked.output, HasSubstr("VERDICT_OVERDUE"));
 }
 
+// A store that tells how it is, and no agent.
+class ReportingStore : public v1::Checkpoints::Service {
+ public:
+  grpc::Status GetStoreStatus(grpc::ServerContext* /*context*/,
+                              const v1::GetStoreStatusRequest* /*request*/,
+                              v1::StoreStatus* response) override {
+    response->set_document_count(1234);
+    response->set_revision(99);
+    response->mutable_last_backup()->set_backup_id("b9");
+    response->mutable_last_backup()->set_revision(98);
+    response->mutable_last_backup()->set_destination_count(2);
+    *response->mutable_last_backup()->mutable_checkpoint_time() =
+        ToProto(SystemClock().Now() - absl::Hours(3));
+    response->mutable_sickness()->set_message("a sync failed");
+    return grpc::Status::OK;
+  }
+};
+
+TEST(StatusWithoutAgentTest, TellsWhatTheStoreTells) {
+  CliRunner cli;
+  cli.WriteConfig();
+  CliResult result = cli.RunConfigured({"status"});
+  EXPECT_EQ(result.exit_code, kExitUnreachable);
+  EXPECT_THAT(result.error, AllOf(HasSubstr("cannot reach holdfast-agent"),
+                                  HasSubstr("\nstore main: cannot reach holdfast-store")));
+
+  ReportingStore store;
+  ASSERT_OK_AND_ASSIGN(
+      const auto server,
+      RpcServer::Start({.socket = cli.store_socket(),
+                        .services = {{v1::Checkpoints::service_full_name(), &store}}}));
+  result = cli.RunConfigured({"status"});
+  EXPECT_EQ(result.exit_code, kExitUnreachable);
+  EXPECT_THAT(result.error, AllOf(HasSubstr("cannot reach holdfast-agent"),
+                                  HasSubstr("no backup is taken"), Not(HasSubstr("main"))));
+  EXPECT_THAT(result.output,
+              AllOf(StartsWith("main: the store is sick: a sync failed\n"),
+                    HasSubstr("1,234 at revision 99"),
+                    HasSubstr("b9, taken 3 h ago: revision 98, at 2 destinations\n")));
+  result = cli.RunConfigured({"status", "--json", "--check"});
+  EXPECT_EQ(result.exit_code, kExitUnreachable);
+  EXPECT_THAT(result.output, AllOf(StartsWith(R"({"agent_error":"cannot reach holdfast-agent)"),
+                                   HasSubstr(R"("store_name":"main","error":"","store_status":{)"),
+                                   HasSubstr(R"("backup_id":"b9")")));
+  server->Shutdown(absl::Seconds(1));
+}
+
+// --- Several stores ----------------------------------------------------------------------------
+
+TEST_F(AgentCommandsTest, CommandsAboutOneStoreAskWhichWhereThereAreSeveral) {
+  ASSERT_OK_AND_ASSIGN(std::string config, ReadFile(cli_.config_path(), 10000));
+  absl::StrAppend(&config, "[[agent.stores]]\nname = \"second\"\nsocket = \"run/second.sock\"\n",
+                  "[[agent.stores.destinations]]\nname = \"local\"\nurl = \"file:///b\"\n");
+  ASSERT_OK(WriteFileDurably(cli_.config_path(), config,
+                             {.mode = 0600, .existing = DurableFile::Existing::kReplace}));
+  for (const std::vector<std::string>& command : {std::vector<std::string>{"doc", "list"},
+                                                  {"backup", "now"},
+                                                  {"settings", "show"},
+                                                  {"drill"},
+                                                  {"prune"},
+                                                  {"check"}}) {
+    const CliResult result = cli_.RunConfigured(command);
+    EXPECT_EQ(result.exit_code, kExitUsage) << command.front();
+    EXPECT_EQ(result.error,
+              "holdfast: there are several stores; name one with --store: main, second\n");
+  }
+  EXPECT_EQ(cli_.RunConfigured({"status"}).exit_code, kExitOk);
+  EXPECT_EQ(cli_.RunConfigured({"backup", "now", "--store", "second"}).exit_code, kExitOk);
+  EXPECT_EQ(agent_.trigger().store_name(), "second");
+}
+
 TEST_F(AgentCommandsTest, SettingsChangesWhatIsGivenAndLeavesTheRest) {
   const CliResult result = cli_.RunConfigured(
       {"settings", "set", "--interval", "6h", "--add-destination", "nas=/mnt/nas"});
@@ -502,6 +595,10 @@ TEST_F(AgentCommandsTest, SettingsChangesWhatIsGivenAndLeavesTheRest) {
   EXPECT_EQ(settings.destinations(0).name(), "nas");
   EXPECT_EQ(cli_.RunConfigured({"settings", "set", "--remove-destination", "local"}).exit_code,
             kExitNotFound);
+  CliResult unchanged = cli_.RunConfigured(
+      {"settings", "set", "--remove-destination", "nas", "--add-destination", "nas=/mnt/nas"});
+  EXPECT_EQ(unchanged.exit_code, kExitUsage);
+  EXPECT_THAT(unchanged.error, HasSubstr("add it with a second"));
   EXPECT_EQ(cli_.RunConfigured({"settings", "set"}).exit_code, kExitUsage);
   EXPECT_THAT(cli_.RunConfigured({"settings", "show"}).output, HasSubstr("every 6 h"));
   EXPECT_THAT(cli_.RunConfigured({"settings", "show", "--json"}).output,
