@@ -242,7 +242,7 @@ TEST_F(HoldfastStoreTest, RefusesAKeyFileThatOthersMayRead) {
   CreateStore();
   ASSERT_EQ(chmod(dir_.Path("master.key").c_str(), 0644), 0);
   Program program(Arguments());
-  EXPECT_EQ(program.ExitCode(), kExitFailure);
+  EXPECT_EQ(program.ExitCode(), kExitRefused);
   EXPECT_THAT(program.Stderr(), HasSubstr("chmod"));
 }
 
