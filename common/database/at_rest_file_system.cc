@@ -68,14 +68,22 @@ class AtRestProvider : public rocksdb::EncryptionProvider {
   RandomSource& random_;
 };
 
-class EmptySequentialFile : public rocksdb::FSSequentialFile {
+// A log of which nothing can be read: every read says why. Empty where that is OK.
+class UnreadableSequentialFile : public rocksdb::FSSequentialFile {
  public:
+  explicit UnreadableSequentialFile(IOStatus why) : why_(std::move(why)) {}
+
   IOStatus Read(size_t, const IOOptions&, Slice* result, char* scratch, IODebugContext*) override {
     *result = Slice(scratch, 0);
-    return IOStatus::OK();
+    return why_;
   }
-  IOStatus Skip(uint64_t) override { return IOStatus::OK(); }
+  IOStatus Skip(uint64_t) override { return why_; }
+
+ private:
+  const IOStatus why_;
 };
+
+bool IsLog(absl::string_view path) { return absl::EndsWith(path, ".log"); }
 
 IOStatus Refuse(const std::string& path, absl::string_view what) {
   return IOStatus::NotSupported(path,
@@ -99,11 +107,16 @@ class GuardFileSystem : public rocksdb::FileSystemWrapper {
     status = FindBlankLog(path, size_bytes, options.io_options, context, &is_blank);
     if (!status.ok()) return status;
     if (is_blank) {
-      if (size_bytes > 0) {
-        LogWarning("a log that was never synced is taken as empty",
+      IOStatus why;
+      if (size_bytes > kAtRestPrefixSizeBytes) {
+        why = IOStatus::Corruption(
+            path, absl::StrCat("its at-rest prefix is gone, and with it the ",
+                               size_bytes - kAtRestPrefixSizeBytes, " bytes behind it"));
+      } else if (size_bytes > 0) {
+        LogWarning("a log that has no content yet is taken as empty",
                    {{"path", path}, {"size_bytes", size_bytes}});
       }
-      *result = std::make_unique<EmptySequentialFile>();
+      *result = std::make_unique<UnreadableSequentialFile>(std::move(why));
       return IOStatus::OK();
     }
     return target()->NewSequentialFile(path, options, result, context);
@@ -161,12 +174,12 @@ class GuardFileSystem : public rocksdb::FileSystemWrapper {
   }
 
  private:
-  // Sets whether `path` is a log of which not even the prefix reached the disk.
+  // Sets whether `path` is a log without a prefix: short of one, or with zeros in its place.
   IOStatus FindBlankLog(const std::string& path, uint64_t size_bytes, const IOOptions& options,
                         IODebugContext* context, bool* is_blank) {
     const bool is_short = size_bytes < kAtRestPrefixSizeBytes;
     *is_blank = false;
-    if (!absl::EndsWith(path, ".log")) {
+    if (!IsLog(path)) {
       if (is_short && size_bytes > 0) {
         return IOStatus::Corruption(
             path, absl::StrCat("cut short: only ", size_bytes, " bytes of its at-rest prefix"));
@@ -188,6 +201,25 @@ class GuardFileSystem : public rocksdb::FileSystemWrapper {
                 std::all_of(prefix.data(), prefix.data() + prefix.size(),
                             [](char byte) { return byte == 0; });
     return IOStatus::OK();
+  }
+};
+
+// Above the encryption: makes the prefix of a log durable before anything is written behind it.
+class SyncedPrefixFileSystem : public rocksdb::FileSystemWrapper {
+ public:
+  explicit SyncedPrefixFileSystem(const std::shared_ptr<rocksdb::FileSystem>& base)
+      : FileSystemWrapper(base) {}
+
+  const char* Name() const override { return "HoldfastSyncedPrefix"; }
+
+  IOStatus NewWritableFile(const std::string& path, const FileOptions& options,
+                           std::unique_ptr<rocksdb::FSWritableFile>* result,
+                           IODebugContext* context) override {
+    IOStatus status = target()->NewWritableFile(path, options, result, context);
+    if (!status.ok() || !IsLog(path)) return status;
+    status = (*result)->Sync(options.io_options, context);
+    if (!status.ok()) result->reset();
+    return status;
   }
 };
 
@@ -225,8 +257,9 @@ rocksdb::Status AtRestCipherStream::DecryptBlock(uint64_t, char*, char*) {
 std::shared_ptr<rocksdb::FileSystem> NewAtRestFileSystem(
     const std::shared_ptr<rocksdb::FileSystem>& base, std::shared_ptr<const AtRestKeyring> keyring,
     RandomSource& random) {
-  return rocksdb::NewEncryptedFS(std::make_shared<GuardFileSystem>(base),
-                                 std::make_shared<AtRestProvider>(std::move(keyring), random));
+  return std::make_shared<SyncedPrefixFileSystem>(
+      rocksdb::NewEncryptedFS(std::make_shared<GuardFileSystem>(base),
+                              std::make_shared<AtRestProvider>(std::move(keyring), random)));
 }
 
 std::unique_ptr<rocksdb::Env> NewAtRestEnv(std::shared_ptr<const AtRestKeyring> keyring,

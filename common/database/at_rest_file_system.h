@@ -14,13 +14,16 @@
 namespace holdfast {
 
 // The file system through which RocksDB keeps its files encrypted (at_rest_cipher.h has the bytes).
-// Three layers, top to bottom: RocksDB's EncryptedFS with our EncryptionProvider; a guard; `base`.
+// Four layers, top to bottom: one that syncs the prefix of a log (*.log) as soon as there is one;
+// RocksDB's EncryptedFS with our EncryptionProvider; a guard; `base`.
 //
 // The guard exists because a file of 1 to 4,095 bytes ends the process above it (an assert), and
 // because some calls would write a second prefix or around the encryption:
-//   * a log (*.log) whose prefix is short or zero reads as empty: it was never synced, so nothing
-//   in
-//     it was ever acknowledged. It is logged. Any other file like that is Corruption.
+//   * a log without a prefix (short of one, or with zeros in its place) that has nothing behind it
+//     reads as empty: it was cut off while it was made. It is logged. Where there is something
+//     behind, the prefix was durable before that was written, so it is damage: the log can be
+//     opened, has size 0, and every read of it is Corruption. Any other file like that is
+//     Corruption when it is opened.
 //   * NotSupported: ReopenWritableFile, ReuseWritableFile, NewRandomRWFile,
 //     NewMemoryMappedFileBuffer, NewLogger, and direct I/O or mmap for writing.
 //

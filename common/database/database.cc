@@ -1,9 +1,12 @@
 #include "common/database/database.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "common/database/database_metadata.h"
@@ -19,8 +22,12 @@ namespace holdfast {
 
 namespace {
 
+constexpr char kLogArchive[] = "archive";  // RocksDB's, in the database's folder
+
 // Makes the loss of a damaged log final: revisions that were given and lost are never given again.
-absl::Status BeginIncarnationAfterDamage(rocksdb::DB& db, RecoveryReport& report) {
+// Flushes, so that RocksDB lets go of the log; it would be found damaged again.
+absl::Status BeginIncarnationAfterDamage(OpenedDatabase& database, RecoveryReport& report) {
+  rocksdb::DB& db = database.db();
   HOLDFAST_ASSIGN_OR_RETURN(DatabaseMetadata metadata, ReadMetadata(db));
   report.is_log_damaged = true;
   report.lost_from_revision = metadata.head.revision() + 1;
@@ -30,36 +37,101 @@ absl::Status BeginIncarnationAfterDamage(rocksdb::DB& db, RecoveryReport& report
   HOLDFAST_RETURN_IF_ERROR(PutHead(metadata.head, batch));
   rocksdb::WriteOptions synced;
   synced.sync = true;
-  return StatusFromRocksDb(db.Write(synced, &batch), "begin a new incarnation");
+  HOLDFAST_RETURN_IF_ERROR(StatusFromRocksDb(db.Write(synced, &batch), "begin a new incarnation"));
+  // The log is put away when deletions are allowed again, and not some time later by a thread of
+  // RocksDB's.
+  HOLDFAST_RETURN_IF_ERROR(StatusFromRocksDb(db.DisableFileDeletions(), "keep files"));
+  const absl::Status flushed = database.Flush();
+  HOLDFAST_RETURN_IF_ERROR(
+      StatusFromRocksDb(db.EnableFileDeletions(/*force=*/false), "put the damaged log away"));
+  return flushed;
+}
+
+// RocksDB keeps old logs for a while, and reads the first batch of each whenever it lists its
+// files: one that cannot be read would be in the way of every checkpoint.
+void RemoveUnreadableLogs(const std::string& path, const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    const absl::Status removed = RemoveFile(JoinPath(JoinPath(path, kLogArchive), name));
+    if (removed.ok())
+      LogInfo("removed a log that nobody can read", {{"path", path}, {"log", name}});
+  }
 }
 
 // What is known of the logs before RocksDB touches them.
 struct LogFindings {
   bool is_damaged = false;
-  uint64_t sequence_behind = 0;  // as in LogScan; zero where it is not known
+  // As in LogScan; zero where it is not known, and where it is known that writes are lost.
+  uint64_t sequence_behind = 0;
+  // As in LogScan.
+  std::string lost_log;
+  std::vector<std::string> unreadable_logs;
   std::string message;
 };
 
-absl::StatusOr<LogFindings> InspectLogs(rocksdb::Env& env, const std::string& path) {
+// The note that a damaged log is being recovered from: what was found, then what decides, when the
+// log itself is no longer there, whether anything was lost.
+constexpr absl::string_view kSequenceBehindLabel = "\nsequence behind: ";
+constexpr size_t kNoteSizeMaxBytes = 64 << 10;
+
+std::string NotePath(const std::string& path) { return absl::StrCat(path, kLogDamagedSuffix); }
+
+absl::Status WriteNote(const std::string& path, const LogFindings& findings) {
+  return WriteFileDurably(
+      NotePath(path),
+      absl::StrCat(findings.message, kSequenceBehindLabel, findings.sequence_behind, "\n"),
+      {.existing = DurableFile::Existing::kReplace});
+}
+
+absl::Status RemoveNote(const std::string& path) {
+  HOLDFAST_RETURN_IF_ERROR(RemoveFile(NotePath(path)));
+  return SyncDirectory(FolderOf(path));
+}
+
+// Adds what an earlier opening, which was cut off, had noted. Where it did not note a sequence
+// number it knew that writes were lost.
+absl::Status AddNote(const std::string& path, LogFindings& findings) {
+  const absl::StatusOr<std::string> note = ReadFile(NotePath(path), kNoteSizeMaxBytes);
+  if (absl::IsNotFound(note.status())) return absl::OkStatus();
+  HOLDFAST_RETURN_IF_ERROR(note.status());
+  uint64_t noted_sequence = 0;
+  const size_t label = note->rfind(std::string(kSequenceBehindLabel));
+  if (label == std::string::npos ||
+      !absl::SimpleAtoi(note->substr(label + kSequenceBehindLabel.size()), &noted_sequence)) {
+    noted_sequence = 0;
+  }
+  const bool is_known =
+      noted_sequence > 0 && (!findings.is_damaged || findings.sequence_behind > 0);
+  findings.sequence_behind = is_known ? std::max(noted_sequence, findings.sequence_behind) : 0;
+  findings.is_damaged = true;
+  findings.message = "the write-ahead log was found damaged when the database was last opened";
+  return absl::OkStatus();
+}
+
+absl::StatusOr<LogFindings> InspectLogs(rocksdb::Env& env, const std::string& path, OpenMode mode) {
   HOLDFAST_ASSIGN_OR_RETURN(const LogScan scan, ScanLogs(env, path));
   LogFindings findings;
+  findings.lost_log = scan.lost_log;
+  findings.unreadable_logs = scan.unreadable_logs;
   if (scan.is_damaged) {
     findings.is_damaged = true;
-    findings.sequence_behind = scan.sequence_behind;
+    findings.sequence_behind = scan.lost_log.empty() ? scan.sequence_behind : 0;
     findings.message = absl::StrCat("the write-ahead log ", scan.damaged_log,
                                     " is damaged from byte ", scan.damage_offset, " on");
-  } else if (scan.torn_size_bytes > 0) {
+  } else if (!scan.lost_log.empty()) {
     findings.message =
-        absl::StrCat("dropped the last ", scan.torn_size_bytes, " bytes of ", scan.torn_log,
-                     ", a write that was cut short and never acknowledged");
-  }
-  HOLDFAST_ASSIGN_OR_RETURN(const bool was_damaged,
-                            FileExists(absl::StrCat(path, kLogDamagedSuffix)));
-  if (was_damaged) {
+        absl::StrCat("the write-ahead log ", scan.lost_log,
+                     " is damaged from its first byte on: nothing in it can be read");
+  } else if (scan.log_count == 0 && mode == OpenMode::kServe) {
+    // A backup may hold none; a database that was ever opened has one.
     findings.is_damaged = true;
-    findings.sequence_behind = 0;
-    findings.message = "the write-ahead log was found damaged when the database was last opened";
+    findings.message = absl::StrCat("the write-ahead log is gone: there is no *.log in ", path);
+  } else if (scan.torn_size_bytes > 0) {
+    findings.message = absl::StrCat(
+        "dropped the last ", scan.torn_size_bytes, " bytes of ", scan.torn_log,
+        ", which cannot be read: after a crash a write that was cut short and never acknowledged; "
+        "without one, the disk lost the last write");
   }
+  HOLDFAST_RETURN_IF_ERROR(AddNote(path, findings));
   return findings;
 }
 
@@ -104,11 +176,10 @@ absl::StatusOr<std::unique_ptr<OpenedDatabase>> OpenDatabase(
     options.WAL_size_limit_MB = 0;
   }
   const std::string context = absl::StrCat("open the database ", path);
-  const std::string damage_note = absl::StrCat(path, kLogDamagedSuffix);
 
   LogFindings findings;
   if (mode != OpenMode::kCreate) {
-    HOLDFAST_ASSIGN_OR_RETURN(findings, InspectLogs(*env, path), context);
+    HOLDFAST_ASSIGN_OR_RETURN(findings, InspectLogs(*env, path, mode), context);
     if (mode == OpenMode::kRestore && !findings.message.empty()) {
       return absl::DataLossError(absl::StrCat(context, ": ", findings.message));
     }
@@ -123,12 +194,8 @@ absl::StatusOr<std::unique_ptr<OpenedDatabase>> OpenDatabase(
     status = rocksdb::DB::Open(options, path, families, &handles, &db);
     opened->db_.reset(db);
   };
-  const auto note_damage = [&]() -> absl::Status {
-    return WriteFileDurably(damage_note, absl::StrCat(findings.message, "\n"),
-                            {.existing = DurableFile::Existing::kReplace});
-  };
   if (findings.is_damaged) {
-    HOLDFAST_RETURN_IF_ERROR(note_damage(), context);
+    HOLDFAST_RETURN_IF_ERROR(WriteNote(path, findings), context);
     open(rocksdb::WALRecoveryMode::kPointInTimeRecovery);
   } else {
     // To RocksDB the noise of a torn tail may be Corruption, which it would log as an error.
@@ -140,39 +207,43 @@ absl::StatusOr<std::unique_ptr<OpenedDatabase>> OpenDatabase(
     options.info_log->SetInfoLogLevel(log_level);
     if (status.IsCorruption() && mode == OpenMode::kServe) {
       // What else than a torn tail it says so of is hardly the log's, which was looked at above;
-      // then the second try says the same.
-      if (findings.message.empty()) {
-        findings.message = absl::StrCat("the write-ahead log is damaged: ", status.ToString());
+      // then the second try says the same. A log that is lost it only says so of if it needs it.
+      if (findings.message.empty() || !findings.lost_log.empty()) {
+        if (findings.message.empty()) {
+          findings.message = absl::StrCat("the write-ahead log is damaged: ", status.ToString());
+        }
         findings.is_damaged = true;
-        HOLDFAST_RETURN_IF_ERROR(note_damage(), context);
+        HOLDFAST_RETURN_IF_ERROR(WriteNote(path, findings), context);
       }
       open(rocksdb::WALRecoveryMode::kPointInTimeRecovery);
-      if (status.IsCorruption()) RemoveFile(damage_note).IgnoreError();
+      if (status.IsCorruption() && findings.is_damaged) RemoveNote(path).IgnoreError();
     }
   }
   HOLDFAST_RETURN_IF_ERROR(StatusFromRocksDb(status, context));
   opened->metadata_ = handles[0];
   opened->documents_ = handles[1];
-  if (findings.sequence_behind > 0 &&
-      opened->db().GetLatestSequenceNumber() >= findings.sequence_behind) {
+  const bool is_behind = findings.sequence_behind > 0 &&
+                         opened->db().GetLatestSequenceNumber() >= findings.sequence_behind;
+  if (is_behind || (!findings.is_damaged && !findings.lost_log.empty())) {
     LogWarning("a damaged log was no longer needed; nothing is lost",
                {{"path", path}, {"found", findings.message}});
-    HOLDFAST_RETURN_IF_ERROR(RemoveFile(damage_note), context);
+    if (findings.is_damaged) HOLDFAST_RETURN_IF_ERROR(RemoveNote(path), context);
+    RemoveUnreadableLogs(path, findings.unreadable_logs);
     return opened;
   }
   opened->recovery_.message = findings.message;
   if (findings.is_damaged) {
-    HOLDFAST_RETURN_IF_ERROR(BeginIncarnationAfterDamage(opened->db(), opened->recovery_), context);
-    HOLDFAST_RETURN_IF_ERROR(RemoveFile(damage_note), context);
-    HOLDFAST_RETURN_IF_ERROR(SyncDirectory(FolderOf(path)), context);
+    HOLDFAST_RETURN_IF_ERROR(BeginIncarnationAfterDamage(*opened, opened->recovery_), context);
+    HOLDFAST_RETURN_IF_ERROR(RemoveNote(path), context);
     LogError("acknowledged writes are lost: the write-ahead log was damaged",
              {{"path", path},
               {"found", findings.message},
               {"lost_from_revision", opened->recovery_.lost_from_revision}});
   } else if (!findings.message.empty()) {
-    LogWarning("the write-ahead log ended in a torn write",
+    LogWarning("the write-ahead log ended in bytes that cannot be read",
                {{"path", path}, {"found", findings.message}});
   }
+  RemoveUnreadableLogs(path, findings.unreadable_logs);
   return opened;
 }
 

@@ -74,6 +74,8 @@ std::optional<Fragment> ParseFragment(absl::string_view bytes) {
 
 class LogScanner {
  public:
+  explicit LogScanner(size_t log_count) { scan_.log_count = log_count; }
+
   absl::Status ScanLog(rocksdb::Env& env, const std::string& path) {
     log_ = NameOf(path);
     offset_ = 0;
@@ -83,13 +85,20 @@ class LogScanner {
     std::unique_ptr<rocksdb::SequentialFile> file;
     const rocksdb::Status opened = env.NewSequentialFile(path, &file, rocksdb::EnvOptions());
     if (opened.IsCorruption()) {
-      next_sequence_.reset();
+      PassOver();
       return absl::OkStatus();
     }
     HOLDFAST_RETURN_IF_ERROR(StatusFromRocksDb(opened, absl::StrCat("read ", log_)));
     std::vector<char> buffer(kBlockSizeBytes);
     for (;;) {
-      HOLDFAST_ASSIGN_OR_RETURN(const absl::string_view block, ReadBlock(*file, buffer));
+      const absl::StatusOr<absl::string_view> read = ReadBlock(*file, buffer);
+      if (absl::IsDataLoss(read.status())) {
+        if (scan_.lost_log.empty()) scan_.lost_log = log_;
+        PassOver();
+        return absl::OkStatus();
+      }
+      HOLDFAST_RETURN_IF_ERROR(read.status());
+      const absl::string_view block = *read;
       if (block.empty()) break;
       ScanBlock(block);
       offset_ += block.size();
@@ -107,6 +116,12 @@ class LogScanner {
   const LogScan& result() const { return scan_; }
 
  private:
+  // Of this log nothing can be read.
+  void PassOver() {
+    scan_.unreadable_logs.push_back(log_);
+    next_sequence_.reset();
+  }
+
   absl::StatusOr<absl::string_view> ReadBlock(rocksdb::SequentialFile& file,
                                               std::vector<char>& buffer) {
     size_t size = 0;
@@ -233,7 +248,7 @@ absl::StatusOr<LogScan> ScanLogs(rocksdb::Env& env, const std::string& database_
       logs.emplace(number, name);
     }
   }
-  LogScanner scanner;
+  LogScanner scanner(logs.size());
   for (const auto& [number, name] : logs) {
     HOLDFAST_RETURN_IF_ERROR(scanner.ScanLog(env, JoinPath(database_path, name)));
     if (scanner.result().is_damaged) break;

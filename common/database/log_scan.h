@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "rocksdb/env.h"
@@ -25,7 +26,16 @@ struct LogScan {
   // its tables, has lost nothing: the log was only waiting for its removal.
   uint64_t sequence_behind = 0;
 
-  // A last batch that a crash tore; not damage. Of the newest log that has one.
+  // A log whose prefix is gone while content lies behind it; the first one. Whether it was needed
+  // is for RocksDB to say, which reads only what it needs.
+  std::string lost_log;
+  // That one, and all whose prefix is damaged in another way: no byte of them can be read.
+  std::vector<std::string> unreadable_logs;
+  // How many logs there are.
+  size_t log_count = 0;
+
+  // A last batch that a crash tore (or that was damaged: at the end the two look the same). Of the
+  // newest log that has one.
   std::string torn_log;
   uint64_t torn_size_bytes = 0;
 };
@@ -34,7 +44,8 @@ struct LogScan {
 // two cases apart: it takes a flipped length in the last 32 KiB for a torn tail, and noise in a
 // torn tail for damage. A batch that is missing at the very end is no different from one never
 // written.
-// A log whose at-rest prefix is damaged cannot be judged: RocksDB will refuse it if it needs it.
+// A log whose at-rest prefix is damaged in another way than by being gone cannot be judged: RocksDB
+// will refuse it if it needs it.
 //
 // Errors: those of reading.
 absl::StatusOr<LogScan> ScanLogs(rocksdb::Env& env, const std::string& database_path);

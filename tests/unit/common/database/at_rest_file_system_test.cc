@@ -136,16 +136,83 @@ TEST_F(AtRestFileSystemTest, LogWithoutAPrefixReadsAsEmpty) {
     EXPECT_TRUE(env_->GetFileSize(path, &size_bytes).ok());
     EXPECT_EQ(size_bytes, 0u);
     if (size > 0) {
-      EXPECT_THAT(log.lines(), Contains(HasSubstr("never synced")));
+      EXPECT_THAT(log.lines(), Contains(HasSubstr("no content yet")));
     }
   }
-  for (const size_t size : {kAtRestPrefixSizeBytes, kAtRestPrefixSizeBytes + 7}) {
-    WriteRaw(path, std::string(size, '\0'));
-    const LogCapture log;
-    const auto [status, content] = Read(path);
-    EXPECT_TRUE(status.ok()) << size << status.ToString();
-    EXPECT_THAT(content, IsEmpty()) << size;
+  WriteRaw(path, std::string(kAtRestPrefixSizeBytes, '\0'));
+  const LogCapture log;
+  const auto [status, content] = Read(path);
+  EXPECT_TRUE(status.ok()) << status.ToString();
+  EXPECT_THAT(content, IsEmpty());
+}
+
+TEST_F(AtRestFileSystemTest, ContentOfALogBehindAPrefixOfZerosIsCorruption) {
+  const std::string path = dir_.Path("000001.log");
+  Write(path, "content");
+  std::string bytes = ReadRaw(path);
+  bytes.replace(0, kAtRestPrefixSizeBytes, kAtRestPrefixSizeBytes, '\0');
+  for (const std::string& content : {bytes, bytes.substr(0, kAtRestPrefixSizeBytes + 1),
+                                     std::string(kAtRestPrefixSizeBytes + 7, '\0')}) {
+    WriteRaw(path, content);
+    std::unique_ptr<rocksdb::SequentialFile> file;
+    ASSERT_TRUE(env_->NewSequentialFile(path, &file, {}).ok());
+    char scratch[8];
+    rocksdb::Slice read;
+    const rocksdb::Status status = file->Read(sizeof(scratch), &read, scratch);
+    EXPECT_TRUE(status.IsCorruption()) << status.ToString();
+    EXPECT_THAT(status.ToString(), HasSubstr("prefix is gone"));
+    EXPECT_TRUE(file->Skip(1).IsCorruption());
   }
+}
+
+// Counts what is synced, with the length that the file had then.
+class SyncCounter : public rocksdb::FileSystemWrapper {
+ public:
+  SyncCounter() : FileSystemWrapper(rocksdb::FileSystem::Default()) {}
+
+  const char* Name() const override { return "SyncCounter"; }
+
+  rocksdb::IOStatus NewWritableFile(const std::string& path, const rocksdb::FileOptions& options,
+                                    std::unique_ptr<rocksdb::FSWritableFile>* result,
+                                    rocksdb::IODebugContext* context) override {
+    std::unique_ptr<rocksdb::FSWritableFile> file;
+    rocksdb::IOStatus status = target()->NewWritableFile(path, options, &file, context);
+    if (status.ok()) *result = std::make_unique<File>(std::move(file), path, synced_);
+    return status;
+  }
+
+  const std::vector<std::pair<std::string, size_t>>& synced() const { return synced_; }
+
+ private:
+  class File : public rocksdb::FSWritableFileOwnerWrapper {
+   public:
+    File(std::unique_ptr<rocksdb::FSWritableFile>&& file, std::string path,
+         std::vector<std::pair<std::string, size_t>>& synced)
+        : FSWritableFileOwnerWrapper(std::move(file)), path_(std::move(path)), synced_(synced) {}
+
+    rocksdb::IOStatus Sync(const rocksdb::IOOptions& options,
+                           rocksdb::IODebugContext* context) override {
+      synced_.emplace_back(path_, ReadRaw(path_).size());
+      return FSWritableFileOwnerWrapper::Sync(options, context);
+    }
+
+   private:
+    const std::string path_;
+    std::vector<std::pair<std::string, size_t>>& synced_;
+  };
+
+  std::vector<std::pair<std::string, size_t>> synced_;
+};
+
+TEST_F(AtRestFileSystemTest, PrefixOfALogIsSyncedBeforeItsContent) {
+  const auto counter = std::make_shared<SyncCounter>();
+  const auto env = rocksdb::NewCompositeEnv(NewAtRestFileSystem(counter, keyring_));
+  std::unique_ptr<rocksdb::WritableFile> log;
+  ASSERT_TRUE(env->NewWritableFile(dir_.Path("000001.log"), &log, {}).ok());
+  std::unique_ptr<rocksdb::WritableFile> table;
+  ASSERT_TRUE(env->NewWritableFile(dir_.Path("000002.sst"), &table, {}).ok());
+  EXPECT_THAT(counter->synced(),
+              testing::ElementsAre(testing::Pair(dir_.Path("000001.log"), kAtRestPrefixSizeBytes)));
 }
 
 TEST_F(AtRestFileSystemTest, OtherFileWithoutAPrefixIsCorruptionAndNotTheEnd) {

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/crypto/key_source.h"
 #include "common/database/database_verifier.h"
@@ -138,7 +139,7 @@ TEST_F(LogRecoveryTest, TailOfNoiseIsNoDamage) {
       ExpectFirst(*store, cut == 0 ? 3 : 2);
       EXPECT_FALSE(store->database().recovery().is_log_damaged);
       EXPECT_THAT(store->database().recovery().message, HasSubstr("never acknowledged"));
-      EXPECT_THAT(log.lines(), Contains(HasSubstr("torn write")));
+      EXPECT_THAT(log.lines(), Contains(HasSubstr("ended in bytes that cannot be read")));
       EXPECT_THAT(log.lines(), Not(Contains(HasSubstr("ERROR"))));
     }
   }
@@ -254,18 +255,149 @@ TEST_F(LogRecoveryTest, DamageOfALogThatIsNoLongerNeededLosesNothing) {
     ASSERT_OK_AND_ASSIGN(const auto store, Open());
     ASSERT_OK(store->Flush());
   }
-  // As if it had been waiting for its removal: with damaged content, then with a damaged prefix.
-  for (const size_t offset : {commit_ends_[3] + 31, size_t{40}}) {
+  // As if it had been waiting for its removal: with damaged content, then with a damaged prefix,
+  // then without one.
+  std::string lost = bytes;
+  lost.replace(0, kAtRestPrefixSizeBytes, kAtRestPrefixSizeBytes, '\0');
+  for (const size_t offset : {commit_ends_[3] + 31, size_t{40}, size_t{0}}) {
     bytes[offset] ^= 0x10;
+    if (offset == 0) bytes = lost;
     WriteRaw(LogPath(), bytes);
     const LogCapture log;
     ASSERT_OK_AND_ASSIGN(const auto store, Open());
+    EXPECT_OK(store->ReadLiveFiles());
     ExpectFirst(*store, 10);
     EXPECT_FALSE(store->database().recovery().is_log_damaged);
     EXPECT_EQ(store->revision(), 10u);
     EXPECT_THAT(FileExists(copy_ + "/db" + kLogDamagedSuffix), IsOkAndHolds(false));
     EXPECT_THAT(log.lines(), Not(Contains(HasSubstr("ERROR"))));
   }
+}
+
+TEST_F(LogRecoveryTest, LostPrefixOfALogIsReportedWithWhatIsGone) {
+  Write(3);
+  std::string bytes = ReadRaw(LogPath());
+  bytes.replace(0, kAtRestPrefixSizeBytes, kAtRestPrefixSizeBytes, '\0');
+  ResetWithLog(bytes);
+  {
+    const LogCapture log;
+    ASSERT_OK_AND_ASSIGN(const auto store, Open());
+    ExpectFirst(*store, 0);
+    const RecoveryReport& report = store->database().recovery();
+    EXPECT_TRUE(report.is_log_damaged);
+    EXPECT_EQ(report.lost_from_revision, 1u);
+    EXPECT_THAT(report.message, HasSubstr(log_name_));
+    EXPECT_THAT(log.lines(), Contains(testing::AllOf(HasSubstr("ERROR"), HasSubstr("lost"))));
+    EXPECT_EQ(store->revision(), kRevisionStep);
+    EXPECT_EQ(store->metadata().identity.earlier_incarnations_size(), 1);
+    ASSERT_OK(store->Put("later", "id", "content"));
+    EXPECT_OK(store->ReadLiveFiles());
+  }
+  const LogCapture log;
+  ASSERT_OK_AND_ASSIGN(const auto store, Open());
+  EXPECT_FALSE(store->database().recovery().is_log_damaged);
+  EXPECT_EQ(store->revision(), 1 + kRevisionStep);
+  EXPECT_OK(store->Verify());
+  EXPECT_THAT(log.lines(), IsEmpty());
+}
+
+TEST_F(LogRecoveryTest, NothingBehindALostLogIsReplayed) {
+  Write(3);
+  // A second log, which goes on where the first one ends, as while a flush is under way.
+  std::string second_name;
+  {
+    ASSERT_OK_AND_ASSIGN(const auto store, Open());
+    second_name = FindFile(copy_ + "/db", ".log").substr((copy_ + "/db/").size());
+    ASSERT_OK(store->Put("later", "id", "content"));
+  }
+  const std::string second = ReadRaw(absl::StrCat(copy_, "/db/", second_name));
+  std::string bytes = ReadRaw(absl::StrCat(original_, "/db/", log_name_));
+  bytes.replace(0, kAtRestPrefixSizeBytes, kAtRestPrefixSizeBytes, '\0');
+  ResetWithLog(bytes);
+  ASSERT_NE(second_name, log_name_);
+  WriteRaw(absl::StrCat(copy_, "/db/", second_name), second);
+  const LogCapture log;
+  ASSERT_OK_AND_ASSIGN(const auto store, Open());
+  ExpectFirst(*store, 0);
+  EXPECT_TRUE(store->database().recovery().is_log_damaged);
+  EXPECT_EQ(store->database().recovery().lost_from_revision, 1u);
+  EXPECT_OK(store->ReadLiveFiles());
+}
+
+TEST_F(LogRecoveryTest, DamageIsToldOnceWhereverItIs) {
+  Write(3);
+  // With the first batch all that was in memory is lost, and RocksDB has nothing to flush.
+  std::string bytes = ReadRaw(LogPath());
+  bytes[kAtRestPrefixSizeBytes + 30] ^= 0x10;
+  ResetWithLog(bytes);
+  {
+    const LogCapture log;
+    ASSERT_OK_AND_ASSIGN(const auto store, Open());
+    ExpectFirst(*store, 0);
+    EXPECT_TRUE(store->database().recovery().is_log_damaged);
+  }
+  const LogCapture log;
+  ASSERT_OK_AND_ASSIGN(const auto store, Open());
+  EXPECT_FALSE(store->database().recovery().is_log_damaged);
+  EXPECT_EQ(store->metadata().identity.earlier_incarnations_size(), 1);
+  EXPECT_THAT(log.lines(), IsEmpty());
+}
+
+TEST_F(LogRecoveryTest, LogThatIsGoneIsReported) {
+  Write(3);
+  for (const std::string& file : ListFiles(copy_ + "/db")) {
+    if (absl::EndsWith(file, ".log") && !absl::StrContains(file, "archive")) {
+      ASSERT_OK(RemoveFile(file));
+    }
+  }
+  {
+    const LogCapture log;
+    ASSERT_OK_AND_ASSIGN(const auto store, Open());
+    ExpectFirst(*store, 0);
+    EXPECT_TRUE(store->database().recovery().is_log_damaged);
+    EXPECT_THAT(store->database().recovery().message, HasSubstr("no *.log"));
+    EXPECT_EQ(store->revision(), kRevisionStep);
+    EXPECT_THAT(log.lines(), Contains(testing::AllOf(HasSubstr("ERROR"), HasSubstr("lost"))));
+  }
+  ASSERT_OK_AND_ASSIGN(const auto store, Open());
+  EXPECT_FALSE(store->database().recovery().is_log_damaged);
+}
+
+TEST_F(LogRecoveryTest, HarmlessDamageStaysHarmlessWhenRecoveryIsCutOff) {
+  Write(3);
+  // As after a crash before the note of a damaged log that was not needed was removed: the log
+  // itself is gone, and only the note tells what lay behind the damage.
+  const std::string note = copy_ + "/db" + kLogDamagedSuffix;
+  WriteRaw(note, "the write-ahead log 000004.log is damaged from byte 5 on\nsequence behind: 2\n");
+  {
+    const LogCapture log;
+    ASSERT_OK_AND_ASSIGN(const auto store, Open());
+    ExpectFirst(*store, 3);
+    EXPECT_FALSE(store->database().recovery().is_log_damaged);
+    EXPECT_EQ(store->revision(), 3u);
+    EXPECT_EQ(store->metadata().identity.earlier_incarnations_size(), 0);
+    EXPECT_THAT(log.lines(), Not(Contains(HasSubstr("ERROR"))));
+    EXPECT_THAT(FileExists(note), IsOkAndHolds(false));
+  }
+  WriteRaw(note,
+           "the write-ahead log 000004.log is damaged from byte 5 on\n"
+           "sequence behind: 1000000\n");
+  ASSERT_OK_AND_ASSIGN(const auto store, Open());
+  EXPECT_TRUE(store->database().recovery().is_log_damaged);
+  EXPECT_EQ(store->database().recovery().lost_from_revision, 4u);
+  EXPECT_THAT(FileExists(note), IsOkAndHolds(false));
+}
+
+TEST_F(LogRecoveryTest, NoteOfADamagedLogKeepsWhatLiesBehindTheDamage) {
+  Write(10);
+  std::string bytes = ReadRaw(LogPath());
+  bytes[commit_ends_[3] + 30] ^= 0x10;
+  ResetWithLog(bytes);
+  // Opening is cut off as soon as the note is there.
+  ASSERT_OK(RemoveFile(FindFile(copy_ + "/db", "CURRENT")));
+  EXPECT_THAT(Open(), Not(IsOk()));
+  EXPECT_THAT(ReadRaw(copy_ + "/db" + kLogDamagedSuffix),
+              testing::ContainsRegex("damaged from byte [0-9]+ on\nsequence behind: [1-9]"));
 }
 
 TEST_F(LogRecoveryTest, DamagedPrefixOfALogIsDataLossAndChangesNothing) {
