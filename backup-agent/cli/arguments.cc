@@ -261,15 +261,22 @@ class Grammar {
     auto arguments = std::make_shared<InitArguments>();
     CLI::App* const command = AddCommand(app_, "init",
                                          "Make the master key, the configuration and the folders "
-                                         "of a store and its agent. Shows the "
-                                         "key once; never overwrites anything",
+                                         "of a store and its agent, and show the key once; or, "
+                                         "with --adopt, bring a lost machine's store back here. "
+                                         "Never overwrites anything",
                                          arguments);
+    command->final_callback([this, arguments] {
+      if (arguments->destinations.empty() && arguments->adopt.empty()) {
+        throw CLI::RequiredError("--destination or --adopt");
+      }
+      if (arguments->adopt.empty() && arguments->store_name.empty()) arguments->store_name = "main";
+      result_.command = *arguments;
+    });
     command
         ->add_option("--destination", arguments->destinations,
                      "Where backups go: a directory or a mounted share (file:///path or /path). "
                      "Repeat it for several; it is made if its parent directory exists")
         ->type_name("URL")
-        ->required()
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     command
@@ -277,10 +284,10 @@ class Grammar {
                      "Put everything into this directory, in place of /etc/holdfast, "
                      "/var/lib/holdfast and /run/holdfast")
         ->type_name("DIR");
-    arguments->store_name = "main";
-    command->add_option("--store-name", arguments->store_name, "What to call the store")
-        ->type_name("NAME")
-        ->capture_default_str();
+    command
+        ->add_option("--store-name", arguments->store_name,
+                     "What to call the store: main, or with --adopt as it was called, unless given")
+        ->type_name("NAME");
     command
         ->add_option("--instance-file", arguments->instance_files,
                      "A file or directory that travels with every backup (configuration, "
@@ -291,8 +298,28 @@ class Grammar {
     command
         ->add_option("--key-from", arguments->key_from,
                      "Use this master key in place of a new one: a file, - for standard input, or "
-                     "credential:NAME")
+                     "credential:NAME. With --adopt it is asked for unless given")
         ->type_name("SOURCE");
+    CLI::Option* const adopt =
+        command
+            ->add_option("--adopt", arguments->adopt,
+                         "Take a store over from this destination and the master key, on a machine "
+                         "that takes a lost one's place: data, settings, schedule, history")
+            ->type_name("URL")
+            ->excludes("--destination");
+    command
+        ->add_option("--store-id", arguments->store_id,
+                     "With --adopt: the store that is meant, where the repository has several")
+        ->type_name("ID")
+        ->needs(adopt);
+    command
+        ->add_option("--backup", arguments->backup_id, "With --adopt: this backup, not the latest")
+        ->type_name("ID")
+        ->needs(adopt);
+    command
+        ->add_flag("--no-restore", arguments->no_restore,
+                   "With --adopt: leave the data directory as it is; restore into it later")
+        ->needs(adopt);
   }
 
   void AddKey() {

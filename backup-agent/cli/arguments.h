@@ -32,6 +32,12 @@ struct InitArguments {
   std::string store_name;
   std::vector<std::string> instance_files;
   std::string key_from;
+  // In place of destinations: the repository of the store to take over, which store and which of
+  // its backups. The store name may be empty then.
+  std::string adopt;
+  std::string store_id;
+  std::string backup_id;
+  bool no_restore = false;
 };
 
 struct KeyShowArguments {};

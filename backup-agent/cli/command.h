@@ -33,6 +33,8 @@ struct CommandContext {
 
 // init_command.cc
 absl::Status RunCommand(const InitArguments& arguments, CommandContext& context);
+// adopt_command.cc: init, where `adopt` is given.
+absl::Status AdoptStore(const InitArguments& arguments, CommandContext& context);
 // key_commands.cc
 absl::Status RunCommand(const KeyShowArguments& arguments, CommandContext& context);
 absl::Status RunCommand(const KeyFingerprintArguments& arguments, CommandContext& context);

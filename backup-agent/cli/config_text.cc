@@ -101,6 +101,15 @@ std::string FormatConfig(const NewConfig& config) {
   for (const std::string& path : config.instance_files) {
     absl::StrAppend(&text, "  ", TomlString(path), ",\n");
   }
+  if (!config.instance_files_to_come.empty()) {
+    absl::StrAppend(&text,
+                    "  # These came back below instance/ in the data directory. Put each where it "
+                    "belongs, then\n"
+                    "  # remove the # before it: until then backups go without it.\n");
+  }
+  for (const std::string& path : config.instance_files_to_come) {
+    absl::StrAppend(&text, "  # ", TomlString(path), ",\n");
+  }
   absl::StrAppend(
       &text,
       "]\n"
@@ -125,13 +134,16 @@ std::string FormatConfig(const NewConfig& config) {
       TomlString(config.store_socket),
       "\n"
       "# How many destinations must hold a backup for it to count; 0 for all.\n"
-      "required_destinations = 0\n"
+      "required_destinations = ",
+      config.required_destinations,
+      "\n"
       "\n"
       "[agent.stores.schedule]\n"
-      "automatic = true\n"
-      "interval = \"4h\"\n"
-      "start_time_of_day = \"00:00\"\n"
-      "time_zone = \"UTC\"\n");
+      "automatic = ",
+      config.schedule.automatic ? "true" : "false",
+      "\ninterval = ", TomlString(FormatInterval(config.schedule.interval)),
+      "\nstart_time_of_day = ", TomlString(config.schedule.start_time_of_day),
+      "\ntime_zone = ", TomlString(config.schedule.time_zone), "\n");
   for (const DestinationConfig& destination : config.destinations) {
     absl::StrAppend(&text, "\n[[agent.stores.destinations]]\nname = ", TomlString(destination.name),
                     "\nurl = ", TomlString(destination.url), "\n");

@@ -1,6 +1,7 @@
 #ifndef HOLDFAST_BACKUP_AGENT_CLI_CONFIG_TEXT_H_
 #define HOLDFAST_BACKUP_AGENT_CLI_CONFIG_TEXT_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,10 @@ struct NewConfig {
   std::string store_name;
   std::vector<DestinationConfig> destinations;
   std::vector<std::string> instance_files;
+  // As instance_files, but as comments: what a backup brought along that is not in its place yet.
+  std::vector<std::string> instance_files_to_come = {};
+  uint32_t required_destinations = 0;
+  ScheduleConfig schedule = {};
 };
 
 // The text of holdfast.toml, with comments for whoever edits it.

@@ -1,22 +1,18 @@
-#include <filesystem>
 #include <optional>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "backup-agent/cli/command.h"
 #include "backup-agent/cli/config_text.h"
+#include "backup-agent/cli/installation.h"
 #include "backup-agent/cli/json_text.h"
 #include "backup-agent/cli/repository_reader.h"
 #include "backup-agent/cli/terminal.h"
 #include "common/base/status_macros.h"
 #include "common/crypto/key_source.h"
 #include "common/database/data_directory.h"
-#include "common/io/durable_file.h"
 #include "common/io/files.h"
 #include "common/io/path.h"
 #include "common/repository/repository.h"
@@ -25,84 +21,6 @@
 namespace holdfast {
 
 namespace {
-
-constexpr mode_t kFolderMode = 0700;
-constexpr mode_t kFileMode = 0600;
-
-// What is to be made, and where.
-struct Plan {
-  std::string config_path;
-  std::string key_path;  // empty where the key stays where it is
-  NewConfig config;
-};
-
-absl::StatusOr<std::string> AbsolutePath(const std::string& path) {
-  std::error_code error;
-  const std::filesystem::path absolute = std::filesystem::absolute(path, error);
-  if (path.empty() || error) {
-    return absl::InvalidArgumentError(absl::StrCat("'", path, "' is no path"));
-  }
-  std::string normal = absolute.lexically_normal().string();
-  if (normal.size() > 1) normal = std::string(absl::StripSuffix(normal, "/"));
-  return normal;
-}
-
-absl::StatusOr<Plan> MakePlan(const InitArguments& arguments, const CommandContext& context) {
-  if (!context.global.key_source.empty()) {
-    return absl::InvalidArgumentError("init takes an existing key by --key-from, not by --key");
-  }
-  Plan plan;
-  NewConfig& config = plan.config;
-  config.store_name = arguments.store_name;
-  HOLDFAST_ASSIGN_OR_RETURN(config.destinations, NameDestinations(arguments.destinations));
-  if (arguments.directory.empty()) {
-    HOLDFAST_ASSIGN_OR_RETURN(plan.config_path, AbsolutePath(ConfigPath(context)));
-    config.data_directory = "/var/lib/holdfast/store";
-    config.state_directory = "/var/lib/holdfast/agent";
-    config.store_socket = "/run/holdfast/store/store.sock";
-    config.agent_socket = "/run/holdfast/agent/agent.sock";
-  } else {
-    if (!context.global.config_path.empty()) {
-      return absl::InvalidArgumentError(
-          "--directory says where the configuration goes: leave out --config");
-    }
-    HOLDFAST_ASSIGN_OR_RETURN(const std::string directory, AbsolutePath(arguments.directory));
-    plan.config_path = JoinPath(directory, "holdfast.toml");
-    config.data_directory = JoinPath(directory, "store");
-    config.state_directory = JoinPath(directory, "agent");
-    config.store_socket = JoinPath(directory, "run/store/store.sock");
-    config.agent_socket = JoinPath(directory, "run/agent/agent.sock");
-  }
-  config.master_key = plan.key_path = JoinPath(FolderOf(plan.config_path), "master.key");
-  if (!arguments.key_from.empty() && arguments.key_from != "-") {
-    plan.key_path.clear();
-    if (absl::StartsWith(arguments.key_from, "credential:")) {
-      config.master_key = arguments.key_from;
-    } else {
-      HOLDFAST_ASSIGN_OR_RETURN(
-          config.master_key,
-          AbsolutePath(std::string(absl::StripPrefix(arguments.key_from, "file:"))));
-    }
-  }
-  // A new machine is set up again by what stands in it.
-  config.instance_files.push_back(plan.config_path);
-  for (const std::string& path : arguments.instance_files) {
-    HOLDFAST_ASSIGN_OR_RETURN(std::string absolute, AbsolutePath(path));
-    HOLDFAST_RETURN_IF_ERROR(GetFileInfo(absolute).status(), "--instance-file");
-    config.instance_files.push_back(std::move(absolute));
-  }
-  // What the services would refuse is refused here, before anything is made.
-  HOLDFAST_RETURN_IF_ERROR(ParseConfig(FormatConfig(config), plan.config_path).status());
-  return plan;
-}
-
-absl::Status RefuseExisting(const std::string& path, absl::string_view what,
-                            absl::string_view advice) {
-  HOLDFAST_ASSIGN_OR_RETURN(const bool exists, FileExists(path));
-  if (!exists) return absl::OkStatus();
-  return absl::AlreadyExistsError(
-      absl::StrCat("there is ", what, " ", path, " already, and nothing is overwritten: ", advice));
-}
 
 absl::Status RefuseFilledStateDirectory(const std::string& path) {
   const absl::StatusOr<std::vector<DirectoryEntry>> entries = ListDirectory(path);
@@ -115,9 +33,8 @@ absl::Status RefuseFilledStateDirectory(const std::string& path) {
 }
 
 // Nothing that is there already is touched.
-absl::Status CheckNothingIsThere(const Plan& plan) {
-  HOLDFAST_RETURN_IF_ERROR(RefuseExisting(plan.config_path, "a configuration",
-                                          "use what is there, or choose another --directory"));
+absl::Status CheckNothingIsThere(const Installation& plan) {
+  HOLDFAST_RETURN_IF_ERROR(RefuseExistingConfig(plan));
   if (!plan.key_path.empty()) {
     HOLDFAST_RETURN_IF_ERROR(
         RefuseExisting(plan.key_path, "a master key",
@@ -138,7 +55,7 @@ absl::StatusOr<bool> MakeDestinationDirectory(const std::string& path) {
     return absl::NotFoundError(absl::StrCat("neither ", path, " nor ", parent,
                                             " exists: make it, or mount what belongs there"));
   }
-  HOLDFAST_RETURN_IF_ERROR(MakeDirectories(path, kFolderMode));
+  HOLDFAST_RETURN_IF_ERROR(MakeDirectories(path, kInstallationFolderMode));
   return true;
 }
 
@@ -168,21 +85,7 @@ absl::StatusOr<PreparedDestination> PrepareDestination(const DestinationConfig& 
   return prepared;
 }
 
-// Removes what an init that fails has made, unless it is kept: the next one finds nothing in its
-// way. Repositories stay: an empty one is used by the next.
-class Undo {
- public:
-  ~Undo() {
-    for (auto path = paths_.rbegin(); path != paths_.rend(); ++path) (void)RemoveTree(*path);
-  }
-  void Add(std::string path) { paths_.push_back(std::move(path)); }
-  void Keep() { paths_.clear(); }
-
- private:
-  std::vector<std::string> paths_;
-};
-
-std::string ToJson(const Plan& plan, const MasterKey& key,
+std::string ToJson(const Installation& plan, const MasterKey& key,
                    const std::vector<PreparedDestination>& destinations) {
   JsonObject object;
   object.AddString("config", plan.config_path);
@@ -205,7 +108,7 @@ std::string ToJson(const Plan& plan, const MasterKey& key,
   return object.ToText();
 }
 
-std::string DescribeMade(const Plan& plan, const MasterKey& key,
+std::string DescribeMade(const Installation& plan, const MasterKey& key,
                          const std::vector<PreparedDestination>& destinations) {
   std::string text = absl::StrCat("made the store ", plan.config.store_name, "\n  configuration  ",
                                   plan.config_path, "\n  master key     ", plan.config.master_key,
@@ -236,7 +139,12 @@ absl::Status PrintKey(const MasterKey& key, Console& console) {
 }  // namespace
 
 absl::Status RunCommand(const InitArguments& arguments, CommandContext& context) {
-  HOLDFAST_ASSIGN_OR_RETURN(const Plan plan, MakePlan(arguments, context));
+  if (!arguments.adopt.empty()) return AdoptStore(arguments, context);
+  HOLDFAST_ASSIGN_OR_RETURN(Installation plan, PlanInstallation(arguments, context));
+  plan.config.store_name = arguments.store_name;
+  HOLDFAST_ASSIGN_OR_RETURN(plan.config.destinations, NameDestinations(arguments.destinations));
+  // What the services would refuse is refused here, before anything is made.
+  HOLDFAST_RETURN_IF_ERROR(CheckInstallation(plan));
   HOLDFAST_RETURN_IF_ERROR(CheckNothingIsThere(plan));
   std::optional<MasterKey> key;
   if (arguments.key_from.empty()) {
@@ -253,7 +161,9 @@ absl::Status RunCommand(const InitArguments& arguments, CommandContext& context)
     destinations.push_back(std::move(prepared));
   }
 
-  Undo undo;
+  // Repositories stay where it fails: an empty one is used by the next.
+  UndoList undo;
+  constexpr mode_t kFolderMode = kInstallationFolderMode;
   HOLDFAST_RETURN_IF_ERROR(MakeDirectories(FolderOf(plan.config_path), kFolderMode));
   HOLDFAST_RETURN_IF_ERROR(MakeDirectories(plan.config.state_directory, kFolderMode));
   HOLDFAST_RETURN_IF_ERROR(MakeDirectories(FolderOf(plan.config.data_directory), kFolderMode));
@@ -266,10 +176,7 @@ absl::Status RunCommand(const InitArguments& arguments, CommandContext& context)
       "make the data directory");
   undo.Add(plan.config.data_directory);
   HOLDFAST_RETURN_IF_ERROR(context.cancellation.status());
-  // The last step: without a configuration nothing was made.
-  HOLDFAST_RETURN_IF_ERROR(
-      WriteFileDurably(plan.config_path, FormatConfig(plan.config),
-                       {.mode = kFileMode, .existing = DurableFile::Existing::kKeep}));
+  HOLDFAST_RETURN_IF_ERROR(WriteConfig(plan));
   undo.Keep();
 
   Console& console = context.console;

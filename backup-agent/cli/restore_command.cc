@@ -12,6 +12,7 @@
 #include "backup-agent/cli/command.h"
 #include "backup-agent/cli/json_text.h"
 #include "backup-agent/cli/repository_reader.h"
+#include "backup-agent/cli/restore_progress.h"
 #include "backup-agent/cli/terminal.h"
 #include "backup-agent/restore/restorer.h"
 #include "common/base/status_macros.h"
@@ -78,13 +79,6 @@ std::string AbsolutePath(const std::string& path) {
   return error ? path : absolute.lexically_normal().string();
 }
 
-std::string Describe(const BackupSummary& summary) {
-  return absl::StrCat("backup ", summary.backup_id(), " (taken ",
-                      DescribeTime(absl::FromUnixMicros(summary.checkpoint_time_us())), ", ",
-                      FormatCount(summary.document_count(), "document"), ", ",
-                      FormatBytes(summary.size_bytes()), ")");
-}
-
 std::string ToJson(const BackupSummary& summary, const RestoreResult& result,
                    const std::string& target, const std::string& source) {
   JsonObject object;
@@ -110,7 +104,7 @@ std::string ToText(const BackupSummary& summary, const RestoreResult& result,
                    const std::string& target, const std::string& source, bool as_new_store) {
   const double seconds = std::max(absl::ToDoubleSeconds(result.duration), 0.001);
   std::string text = absl::StrCat(
-      "restored ", Describe(summary), "\n  to            ", target, "\n  proven        ",
+      "restored ", BackupInWords(summary), "\n  to            ", target, "\n  proven        ",
       result.document_count == 1 ? "" : "all ", FormatCount(result.document_count, "document"),
       " at revision ", result.revision, ", by count and state digest\n  took          ",
       DescribeDuration(result.duration), " for ", FormatBytes(result.size_bytes), " in ",
@@ -172,29 +166,11 @@ absl::Status RunCommand(const RestoreArguments& arguments, CommandContext& conte
   const BackupSummary& summary = opened.restorer->summary();
   const std::string target = AbsolutePath(arguments.target);
   HOLDFAST_RETURN_IF_ERROR(Restorer::CheckTarget(target));
-  context.console.Note(absl::StrCat("restoring ", Describe(summary), " from ",
+  context.console.Note(absl::StrCat("restoring ", BackupInWords(summary), " from ",
                                     opened.destination.url, " to ", target));
 
-  absl::StatusOr<RestoreResult> result;
-  {
-    ProgressDisplay display(context.console, context.clock);
-    RestoreOptions options;
-    options.as_new_store = arguments.as_new_store;
-    options.on_progress = [&display](const RestoreProgress& progress) {
-      const bool is_files = progress.phase == RestoreProgress::Phase::kFiles;
-      display.Update(is_files ? Progress{.what = "restore",
-                                         .items = "file",
-                                         .items_done = progress.files_done,
-                                         .items_total = progress.files_total,
-                                         .bytes_done = progress.bytes_done,
-                                         .bytes_total = progress.bytes_total}
-                              : Progress{.what = "prove",
-                                         .items = "document",
-                                         .items_done = progress.documents_done,
-                                         .items_total = progress.documents_total});
-    };
-    result = opened.restorer->RestoreTo(target, options, context.cancellation);
-  }
+  const absl::StatusOr<RestoreResult> result = RestoreShowingProgress(
+      *opened.restorer, target, {.as_new_store = arguments.as_new_store}, context);
   if (!result.ok()) return result.status();
   return context.global.json
              ? context.console.WriteLine(ToJson(summary, *result, target, opened.destination.url))

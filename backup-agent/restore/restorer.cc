@@ -201,14 +201,15 @@ absl::StatusOr<std::string> FindLatest(StoreRepository& store) {
   return listing.Latest()->summary.backup_id();
 }
 
-absl::StatusOr<Manifest> LoadNamedManifest(StoreRepository& store, const std::string& backup_id) {
+absl::StatusOr<StoreRepository::LoadedManifest> LoadNamedManifest(StoreRepository& store,
+                                                                  const std::string& backup_id) {
   if (!IsBackupId(backup_id)) {
     return absl::NotFoundError(
         absl::StrCat("there is no backup '", backup_id,
                      "': the id of one looks like 20261122T183500.123Z-1f9a2b3c"));
   }
   absl::StatusOr<StoreRepository::LoadedManifest> loaded = store.LoadManifest(backup_id);
-  if (loaded.ok()) return std::move(loaded->manifest);
+  if (loaded.ok()) return loaded;
   if (absl::IsNotFound(loaded.status())) {
     HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, store.ListBackups(), "list the backups");
     return absl::NotFoundError(
@@ -270,10 +271,13 @@ absl::StatusOr<StoreId> SelectStore(const Repository& repository,
   return *store_id;
 }
 
-Restorer::Restorer(std::unique_ptr<StoreRepository> store, Manifest manifest,
-                   const MasterKey& master_key, Clock& clock, RandomSource& random)
-    : store_(std::move(store)),
-      manifest_(std::move(manifest)),
+Restorer::Restorer(const Id128& repository_id, std::unique_ptr<StoreRepository> store,
+                   StoreRepository::LoadedManifest loaded, const MasterKey& master_key,
+                   Clock& clock, RandomSource& random)
+    : repository_id_(repository_id),
+      store_(std::move(store)),
+      manifest_(std::move(loaded.manifest)),
+      manifest_hash_(loaded.sealed_hash),
       master_key_(master_key),
       clock_(clock),
       random_(random) {}
@@ -290,9 +294,20 @@ absl::StatusOr<std::unique_ptr<Restorer>> Restorer::Open(BlobStore& blobs,
   if (backup_id.empty()) {
     HOLDFAST_ASSIGN_OR_RETURN(backup_id, FindLatest(*store));
   }
-  HOLDFAST_ASSIGN_OR_RETURN(Manifest manifest, LoadNamedManifest(*store, backup_id));
-  return std::unique_ptr<Restorer>(
-      new Restorer(std::move(store), std::move(manifest), master_key, clock, random));
+  HOLDFAST_ASSIGN_OR_RETURN(StoreRepository::LoadedManifest loaded,
+                            LoadNamedManifest(*store, backup_id));
+  return std::unique_ptr<Restorer>(new Restorer(repository.repository_id(), std::move(store),
+                                                std::move(loaded), master_key, clock, random));
+}
+
+std::vector<std::string> Restorer::InstanceFiles() const {
+  std::vector<std::string> names;
+  for (const FileEntry& file : manifest_.files.files()) {
+    if (absl::StartsWith(file.name(), kInstancePrefix)) {
+      names.emplace_back(absl::StripPrefix(file.name(), kInstancePrefix));
+    }
+  }
+  return names;
 }
 
 absl::StatusOr<v1::Settings> Restorer::Settings() const {
@@ -343,12 +358,8 @@ absl::StatusOr<RestoreResult> Restorer::RestoreTo(const std::string& path,
   RestoreProgress progress;
   progress.documents_total = manifest_.summary.document_count();
   progress.files_total = static_cast<uint64_t>(manifest_.files.files_size());
-  for (const FileEntry& file : manifest_.files.files()) {
-    progress.bytes_total += file.size_bytes();
-    if (absl::StartsWith(file.name(), kInstancePrefix)) {
-      result.instance_files.emplace_back(absl::StripPrefix(file.name(), kInstancePrefix));
-    }
-  }
+  for (const FileEntry& file : manifest_.files.files()) progress.bytes_total += file.size_bytes();
+  result.instance_files = InstanceFiles();
   FileRestoration files(*store_, manifest_.files, *target, options.on_progress, progress,
                         cancellation);
   HOLDFAST_RETURN_IF_ERROR(files.Run());

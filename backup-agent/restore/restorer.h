@@ -100,6 +100,13 @@ class Restorer {
   // What the backup says about itself.
   const repository::v1::BackupSummary& summary() const { return manifest_.summary; }
 
+  // The BLAKE2b-256 of the sealed manifest, and the repository that it lies in.
+  const Hash256& manifest_hash() const { return manifest_hash_; }
+  const Id128& repository_id() const { return repository_id_; }
+
+  // The names below instance/ of the instance files in it, in order.
+  std::vector<std::string> InstanceFiles() const;
+
   // How the store was backed up then. NOT_FOUND where the backup does not tell.
   absl::StatusOr<v1::Settings> Settings() const;
 
@@ -112,11 +119,14 @@ class Restorer {
                                           const Cancellation& cancellation);
 
  private:
-  Restorer(std::unique_ptr<StoreRepository> store, Manifest manifest, const MasterKey& master_key,
-           Clock& clock, RandomSource& random);
+  Restorer(const Id128& repository_id, std::unique_ptr<StoreRepository> store,
+           StoreRepository::LoadedManifest loaded, const MasterKey& master_key, Clock& clock,
+           RandomSource& random);
 
+  const Id128 repository_id_;
   const std::unique_ptr<StoreRepository> store_;
   const Manifest manifest_;
+  const Hash256 manifest_hash_;
   const MasterKey& master_key_;
   Clock& clock_;
   RandomSource& random_;

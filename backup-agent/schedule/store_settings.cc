@@ -65,6 +65,7 @@ absl::StatusOr<v1::Settings> CheckSettings(v1::Settings settings,
           absl::StrCat("destinations.url: there are two destinations at ", url));
     }
     destination.set_url(std::move(url));
+    destination.clear_repository_id();
   }
   if (!settings.has_retention()) *settings.mutable_retention() = DefaultRetention();
   HOLDFAST_RETURN_IF_ERROR(RetentionPolicy::Create(settings.retention()).status());

@@ -999,6 +999,12 @@ v1::Settings StoreSupervisor::ShownSettings() {
   const std::optional<absl::Time> next = scheduler_->NextStart();
   if (next.has_value()) *settings.mutable_next_due_time() = ToProto(*next);
   settings.set_key_fingerprint(dependencies_.key_fingerprint);
+  for (v1::Destination& destination : *settings.mutable_destinations()) {
+    const auto known = memory_.destinations().find(destination.name());
+    if (known != memory_.destinations().end()) {
+      destination.set_repository_id(known->second.repository_id());
+    }
+  }
   return settings;
 }
 

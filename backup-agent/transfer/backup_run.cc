@@ -678,6 +678,20 @@ absl::StatusOr<bool> BackupRun::MarksStillHold() {
   return all_hold;
 }
 
+v1::Settings BackupRun::DescribeSettings() const {
+  v1::Settings settings = input_.settings;
+  for (const std::unique_ptr<Destination>& destination : destinations_) {
+    v1::Destination& described = *settings.mutable_destinations(destination->index());
+    const auto remembered = memory_.destinations().find(destination->name());
+    if (destination->open != nullptr) {
+      described.set_repository_id(destination->open->repository->repository_id().ToText());
+    } else if (remembered != memory_.destinations().end()) {
+      described.set_repository_id(remembered->second.repository_id());
+    }
+  }
+  return settings;
+}
+
 Manifest BackupRun::MakeManifest() const {
   Manifest manifest;
   repository::v1::BackupSummary& summary = manifest.summary;
@@ -712,7 +726,7 @@ Manifest BackupRun::MakeManifest() const {
   summary.set_store_version(store_version_);
   summary.set_agent_version(std::string(Version()));
 
-  manifest.files.set_agent_settings(input_.settings.SerializeAsString());
+  manifest.files.set_agent_settings(DescribeSettings().SerializeAsString());
 
   // Where each file lies: the index of the object, and the offset in it.
   absl::flat_hash_map<const v1::CheckpointFile*, std::pair<int, uint64_t>> places;

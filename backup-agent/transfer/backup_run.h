@@ -79,6 +79,8 @@ class BackupRun {
   // Parts of Compare and Commit.
   void LookForSetBackDestinations();
   void CountItems();
+  // The settings, with what is known of the repositories: the copy that travels with the backup.
+  v1::Settings DescribeSettings() const;
   Manifest MakeManifest() const;
 
   // What the threads of Transfer do: takes one item after the other.

@@ -110,4 +110,14 @@ absl::StatusOr<absl::Duration> ParseInterval(absl::string_view text) {
   return interval;
 }
 
+std::string FormatInterval(absl::Duration interval) {
+  const int64_t minutes = absl::ToInt64Minutes(interval);
+  const int64_t minutes_of_day = absl::ToInt64Minutes(kDay);
+  if (minutes % minutes_of_day == 0) return absl::StrCat(minutes / minutes_of_day, "d");
+  std::string text;
+  if (minutes >= 60) absl::StrAppend(&text, minutes / 60, "h");
+  if (minutes % 60 != 0) absl::StrAppend(&text, minutes % 60, "m");
+  return text;
+}
+
 }  // namespace holdfast

@@ -36,6 +36,10 @@ absl::StatusOr<absl::TimeZone> ParseTimeZone(absl::string_view name);
 // Text as "4h", "90m", "1h30m" or "2d", of whole minutes. Only the syntax is checked.
 absl::StatusOr<absl::Duration> ParseInterval(absl::string_view text);
 
+// The text that ParseInterval reads as `interval`: "4h", "1h30m", "2d".
+// REQUIRES: CheckInterval(interval) is OK.
+std::string FormatInterval(absl::Duration interval);
+
 }  // namespace holdfast
 
 #endif  // HOLDFAST_COMMON_CONFIG_SETTING_RULES_H_

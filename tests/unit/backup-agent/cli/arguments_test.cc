@@ -79,7 +79,7 @@ TEST(ParseArgumentsTest, SaysWhatIsWrongAndWhereHelpIs) {
   EXPECT_THAT(ParseArguments({"doc", "put", "users"}), IsUsageError("id is required"));
   EXPECT_THAT(ParseArguments({"status", "--loud"}), IsUsageError("--loud"));
   EXPECT_THAT(ParseArguments({"restore"}), IsUsageError("--to is required"));
-  EXPECT_THAT(ParseArguments({"init"}), IsUsageError("--destination is required"));
+  EXPECT_THAT(ParseArguments({"init"}), IsUsageError("--destination or --adopt is required"));
 }
 
 TEST(ParseArgumentsTest, NamesAnUnknownOptionAndTheOneThatWasMeant) {
@@ -157,6 +157,20 @@ TEST(ParseArgumentsTest, ReadsInit) {
   EXPECT_EQ(init.directory, "/d");
   EXPECT_EQ(init.store_name, "main");
   EXPECT_EQ(init.key_from, "-");
+}
+
+TEST(ParseArgumentsTest, ReadsInitThatAdopts) {
+  const auto adopt = Parse<InitArguments>(
+      {"init", "--adopt", "/mnt/nas", "--store-id", "0a", "--backup", "b", "--no-restore"});
+  EXPECT_EQ(adopt.adopt, "/mnt/nas");
+  EXPECT_EQ(adopt.store_id, "0a");
+  EXPECT_EQ(adopt.backup_id, "b");
+  EXPECT_TRUE(adopt.no_restore);
+  EXPECT_EQ(adopt.store_name, "") << "as it was called";
+  EXPECT_THAT(ParseArguments({"init", "--adopt", "/a", "--destination", "/b"}),
+              IsUsageError("excludes"));
+  EXPECT_THAT(ParseArguments({"init", "--destination", "/b", "--no-restore"}),
+              IsUsageError("--adopt"));
 }
 
 TEST(ParseArgumentsTest, ReadsDocumentsCommands) {

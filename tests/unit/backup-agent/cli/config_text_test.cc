@@ -43,6 +43,34 @@ TEST(FormatConfigTest, IsReadAsItWasMeant) {
   EXPECT_EQ(store.destinations[1].url, "file:///b");
 }
 
+TEST(FormatConfigTest, SeedsTheSettingsThatAreGiven) {
+  const NewConfig written = {
+      .master_key = "/k",
+      .data_directory = "/d",
+      .store_socket = "/run/store.sock",
+      .state_directory = "/a",
+      .agent_socket = "/run/agent.sock",
+      .store_name = "shop",
+      .destinations = {{.name = "a", .url = "file:///a"}, {.name = "b", .url = "file:///b"}},
+      .instance_files = {"/etc/app.conf"},
+      .instance_files_to_come = {"/etc/\"tls\"\n/server.crt"},
+      .required_destinations = 1,
+      .schedule = {.automatic = false,
+                   .interval = absl::Minutes(90),
+                   .start_time_of_day = "02:30",
+                   .time_zone = "Europe/Berlin"}};
+  const std::string text = FormatConfig(written);
+  EXPECT_THAT(text, HasSubstr("  # \"/etc/\\\"tls\\\"\\u000A/server.crt\",\n"));
+  ASSERT_OK_AND_ASSIGN(const Config read, ParseConfig(text, "/holdfast.toml"));
+  EXPECT_THAT(read.store->instance_files, ElementsAre("/etc/app.conf"));
+  const AgentStoreConfig& store = read.agent->stores[0];
+  EXPECT_EQ(store.required_destinations, 1u);
+  EXPECT_FALSE(store.schedule.automatic);
+  EXPECT_EQ(store.schedule.interval, absl::Minutes(90));
+  EXPECT_EQ(store.schedule.start_time_of_day, "02:30");
+  EXPECT_EQ(store.schedule.time_zone, "Europe/Berlin");
+}
+
 std::vector<std::string> Names(const std::vector<std::string>& texts) {
   const absl::StatusOr<std::vector<DestinationConfig>> destinations = NameDestinations(texts);
   EXPECT_OK(destinations);

@@ -6,6 +6,9 @@
 
 #include <csignal>
 #include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +16,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "backup-agent/cli/cli.h"
+#include "backup-agent/state/state_store.h"
 #include "common/config/config.h"
 #include "common/crypto/key_source.h"
 #include "common/database/data_directory.h"
@@ -242,6 +246,196 @@ TEST_F(InitTest, PrintsJsonWithoutTheKey) {
   ASSERT_EQ(result.exit_code, kExitOk) << result.error;
   EXPECT_THAT(result.output, AllOf(HasSubstr("\"fingerprint\":\""), Not(HasSubstr("HF1-")),
                                    HasSubstr("\"made_repository\":true")));
+}
+
+// --- init --adopt ------------------------------------------------------------------------------
+
+// A machine that is lost: what is left is a repository, and a copy of the key.
+class AdoptTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_OK_AND_ASSIGN(auto store, TestStore::Open(cli_.Path("lost"), key_));
+    ASSERT_OK(store->Put("users", "ada", "{}"));
+    ASSERT_OK_AND_ASSIGN(const auto blobs, OpenBlobStore(MakeFolder("share")));
+    v1::Settings settings;
+    settings.set_store_name("shop");
+    settings.mutable_schedule()->set_automatic(true);
+    settings.mutable_schedule()->set_time_zone("Europe/Berlin");
+    settings.mutable_schedule()->mutable_interval()->set_seconds(2 * 3600);
+    v1::Destination& nas = *settings.add_destinations();
+    nas.set_name("nas");
+    nas.set_url("file:///mnt/nas");
+    v1::Destination& other = *settings.add_destinations();
+    other.set_name("other");
+    other.set_url("sometimes:there");  // a kind that this version does not know
+    const auto edit = [&](Manifest& manifest) {
+      const absl::StatusOr<Repository> repository = Repository::Open(*blobs);
+      ASSERT_OK(repository);
+      settings.mutable_destinations(0)->set_repository_id(repository->repository_id().ToText());
+      manifest.files.set_agent_settings(settings.SerializeAsString());
+    };
+    ASSERT_OK_AND_ASSIGN(manifest_, MakeTestBackup(*blobs, *store, key_,
+                                                   {.instance_files = {{"etc/app.conf", "x"}},
+                                                    .edit_manifest = edit}));
+    backup_id_ = manifest_.summary.backup_id();
+  }
+
+  std::string MakeFolder(absl::string_view name) {
+    std::filesystem::create_directories(cli_.Path(name));
+    return cli_.Path(name);
+  }
+
+  CliResult AdoptIt(const std::vector<std::string>& more = {}) {
+    std::vector<std::string> arguments = {"init", "--directory", cli_.Path("home"), "--adopt",
+                                          cli_.Path("share")};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return cli_.Run(arguments, absl::StrCat(key_.ToText().text(), "\n"));
+  }
+
+  agent::v1::StoreState ReadState() {
+    const absl::StatusOr<std::unique_ptr<StateStore>> states =
+        StateStore::Open(cli_.Path("home/agent"));
+    EXPECT_OK(states);
+    const absl::StatusOr<std::optional<agent::v1::StoreState>> state = (*states)->Load("shop");
+    EXPECT_OK(state);
+    return state.ok() && state->has_value() ? **state : agent::v1::StoreState();
+  }
+
+  CliRunner cli_;
+  const MasterKey key_ = MasterKey::Generate();
+  Manifest manifest_;
+  std::string backup_id_;
+};
+
+TEST_F(AdoptTest, BringsDataSettingsAndChainBackWithOneCommand) {
+  const CliResult result = AdoptIt();
+  ASSERT_EQ(result.exit_code, kExitOk) << result.error;
+  EXPECT_THAT(result.output,
+              AllOf(HasSubstr("adopted the store shop"), HasSubstr(backup_id_),
+                    HasSubstr("all 1 document proven"), HasSubstr("it was at file:///mnt/nas"),
+                    HasSubstr("every 2h from 00:00 Europe/Berlin"), HasSubstr("/etc/app.conf"),
+                    HasSubstr("next:"), Not(HasSubstr("HF1-")), Not(HasSubstr("key verify"))));
+
+  ASSERT_OK_AND_ASSIGN(const MasterKey key, ReadMasterKey(cli_.Path("home/master.key")));
+  ASSERT_OK_AND_ASSIGN(const auto store, TestStore::Open(cli_.Path("home/store"), key));
+  EXPECT_THAT(store->ReadAll(),
+              IsOkAndHolds(std::map<std::string, std::string>{{"users/ada", "{}"}}));
+
+  ASSERT_OK_AND_ASSIGN(const Config config, LoadConfig(cli_.Path("home/holdfast.toml")));
+  ASSERT_EQ(config.agent->stores.size(), 1u);
+  EXPECT_EQ(config.agent->stores[0].name, "shop");
+  EXPECT_EQ(config.agent->stores[0].schedule.interval, absl::Hours(2));
+  ASSERT_EQ(config.agent->stores[0].destinations.size(), 1u);
+  EXPECT_EQ(config.agent->stores[0].destinations[0].url, "file://" + cli_.Path("share"));
+
+  const agent::v1::StoreState state = ReadState();
+  EXPECT_EQ(state.memory().last_backup_id(), backup_id_);
+  EXPECT_EQ(state.memory().last_ordinal(), 1u);
+  ASSERT_EQ(state.settings().destinations_size(), 2);
+  EXPECT_EQ(state.settings().destinations(0).url(), "file://" + cli_.Path("share"));
+  EXPECT_EQ(state.settings().destinations(1).url(), "sometimes:there");
+  EXPECT_EQ(state.settings().key_confirmed_fingerprint(), key_.fingerprint().ToText());
+}
+
+TEST_F(AdoptTest, ProvesTheKeyBeforeAnythingIsMade) {
+  ASSERT_OK(WriteMasterKeyFile(cli_.Path("wrong.key"), MasterKey::Generate()));
+  const CliResult result = AdoptIt({"--key-from", cli_.Path("wrong.key")});
+  EXPECT_EQ(result.exit_code, kExitWrongKey);
+  EXPECT_FALSE(std::filesystem::exists(cli_.Path("home")));
+}
+
+TEST_F(AdoptTest, NeverOverwritesAnything) {
+  ASSERT_EQ(AdoptIt().exit_code, kExitOk);
+  CliResult again = AdoptIt();
+  EXPECT_EQ(again.exit_code, kExitRefused);
+  EXPECT_THAT(again.error, HasSubstr("holdfast.toml"));
+
+  // As if it had been cut off before the configuration was written: it is made whole.
+  std::filesystem::remove(cli_.Path("home/holdfast.toml"));
+  again = AdoptIt();
+  EXPECT_EQ(again.exit_code, kExitOk) << again.error;
+  EXPECT_THAT(again.output, HasSubstr("was there, and stays as it is"));
+
+  // An agent has used the state.
+  std::filesystem::remove(cli_.Path("home/holdfast.toml"));
+  {
+    agent::v1::StoreState state = ReadState();
+    state.mutable_memory()->set_checkpoint_holder("x");
+    ASSERT_OK_AND_ASSIGN(const auto states, StateStore::Open(cli_.Path("home/agent")));
+    ASSERT_OK(states->Save("shop", state));
+  }
+  again = AdoptIt();
+  EXPECT_EQ(again.exit_code, kExitRefused);
+  EXPECT_THAT(again.error, HasSubstr("stores/shop"));
+  EXPECT_EQ(ReadState().memory().checkpoint_holder(), "x");
+
+  std::filesystem::remove_all(cli_.Path("home/agent"));
+  std::filesystem::remove(cli_.Path("home/master.key"));
+  ASSERT_OK(WriteMasterKeyFile(cli_.Path("home/master.key"), MasterKey::Generate()));
+  again = AdoptIt();
+  EXPECT_EQ(again.exit_code, kExitRefused);
+  EXPECT_THAT(again.error, HasSubstr("master.key"));
+  EXPECT_FALSE(std::filesystem::exists(cli_.Path("home/holdfast.toml")));
+}
+
+TEST_F(AdoptTest, RefusesDataThatIsNotThatOfTheBackupUnlessToldTo) {
+  CopyTree(cli_.Path("lost"), MakeFolder("home") + "/store");
+  const CliResult refused = AdoptIt();
+  EXPECT_EQ(refused.exit_code, kExitRefused);
+  EXPECT_THAT(refused.error, AllOf(HasSubstr("made here"), HasSubstr("--no-restore")));
+  EXPECT_FALSE(std::filesystem::exists(cli_.Path("home/master.key")));
+  const CliResult kept = AdoptIt({"--no-restore"});
+  EXPECT_EQ(kept.exit_code, kExitOk) << kept.error;
+
+  std::filesystem::remove_all(cli_.Path("home"));
+  ASSERT_OK(DataDirectory::Create(MakeFolder("home") + "/store", key_, kTestTime));
+  const CliResult other = AdoptIt({"--no-restore"});
+  EXPECT_EQ(other.exit_code, kExitRefused);
+  EXPECT_THAT(other.error, HasSubstr("another store"));
+}
+
+TEST_F(AdoptTest, LeavesNothingInTheWayOfTheNextWhereTheBackupIsDamaged) {
+  ASSERT_OK_AND_ASSIGN(const StoreId store_id, StoreId::FromBytes(manifest_.summary.store_id()));
+  const std::string object =
+      cli_.Path(absl::StrCat("share/", ObjectPath(store_id, manifest_.files.objects(0).name())));
+  const std::string bytes = ReadRaw(object);
+  FlipByte(object, static_cast<int64_t>(bytes.size()) - 1);
+  const CliResult damaged = AdoptIt();
+  EXPECT_EQ(damaged.exit_code, kExitDamaged);
+  EXPECT_THAT(damaged.error, AllOf(HasSubstr("objects/"), HasSubstr("--backup")));
+  EXPECT_FALSE(std::filesystem::exists(cli_.Path("home/master.key")));
+  EXPECT_FALSE(std::filesystem::exists(cli_.Path("home/agent/lock")));
+  WriteRaw(object, bytes);
+  EXPECT_EQ(AdoptIt().exit_code, kExitOk);
+}
+
+TEST_F(AdoptTest, LeavesTheDataForLaterWhereToldTo) {
+  const CliResult result = AdoptIt({"--no-restore", "--key-from", "-"});
+  ASSERT_EQ(result.exit_code, kExitOk) << result.error;
+  EXPECT_THAT(result.output,
+              AllOf(HasSubstr("still empty"), HasSubstr(" restore --from nas --to ")));
+  EXPECT_EQ(cli_.Run({"--config", cli_.Path("home/holdfast.toml"), "restore", "--from", "nas",
+                      "--to", cli_.Path("home/store")})
+                .exit_code,
+            kExitOk);
+}
+
+TEST_F(AdoptTest, AsksWhichStoreWhereThereAreSeveral) {
+  ASSERT_OK_AND_ASSIGN(const auto store, TestStore::Open(cli_.Path("second"), key_));
+  ASSERT_OK_AND_ASSIGN(const auto blobs, OpenBlobStore(cli_.Path("share")));
+  ASSERT_OK(MakeTestBackup(*blobs, *store, key_));
+  ASSERT_OK_AND_ASSIGN(const StoreId first, StoreId::FromBytes(manifest_.summary.store_id()));
+  const std::string second = store->metadata().store_id().ToText();
+  const CliResult which = AdoptIt();
+  EXPECT_EQ(which.exit_code, kExitRefused);
+  EXPECT_THAT(which.error, AllOf(HasSubstr(first.ToText()), HasSubstr(second)));
+
+  // That one's backup tells no settings: the defaults, and the destination by its folder's name.
+  const CliResult result = AdoptIt({"--store-id", second, "--json"});
+  ASSERT_EQ(result.exit_code, kExitOk) << result.error;
+  EXPECT_THAT(result.output,
+              AllOf(HasSubstr("\"store_id\":\"" + second), HasSubstr("\"has_settings\":false"),
+                    HasSubstr("\"store_name\":\"main\""), HasSubstr("\"name\":\"share\"")));
 }
 
 // --- key -------------------------------------------------------------------------------------

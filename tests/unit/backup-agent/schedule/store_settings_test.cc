@@ -51,11 +51,13 @@ TEST(StoreSettingsTest, EmptyFieldsAreFilledIn) {
                          s.mutable_schedule()->clear_time_zone();
                          s.mutable_destinations(0)->set_url("/srv//backup/");
                          s.set_key_fingerprint("shown only");
+                         s.mutable_destinations(0)->set_repository_id("shown only");
                        }));
   EXPECT_EQ(FromProto(settings.schedule().interval()), absl::Hours(4));
   EXPECT_EQ(settings.schedule().time_zone(), "UTC");
   EXPECT_EQ(settings.destinations(0).url(), "file:///srv/backup");
   EXPECT_EQ(settings.key_fingerprint(), "");
+  EXPECT_EQ(settings.destinations(0).repository_id(), "");
 }
 
 TEST(StoreSettingsTest, EveryRuleIsChecked) {

@@ -102,6 +102,27 @@ TEST_F(BackupRunnerTest, SummaryTellsWhatTheCheckpointWas) {
   EXPECT_EQ(summary.added_object_count(), 2);
 }
 
+TEST_F(BackupRunnerTest, SettingsThatTravelTellTheRepositories) {
+  AddDestination("a");
+  AddDestination("b");
+  settings_.set_required_destinations(1);
+  Backup();
+  const Opened b = Open("b");
+  ASSERT_OK_AND_ASSIGN(const Repository repository_of_b, Repository::Open(*b.blobs));
+  std::filesystem::remove_all(PathOf("b"));  // as a share that is not mounted
+  const v1::Backup backup = Backup();
+  EXPECT_THAT(backup.destination_names(), ElementsAre("a"));
+
+  const Opened a = Open("a");
+  ASSERT_OK_AND_ASSIGN(const Repository repository_of_a, Repository::Open(*a.blobs));
+  ASSERT_OK_AND_ASSIGN(const auto loaded, a.store->LoadManifest(backup.backup_id()));
+  v1::Settings travelled;
+  ASSERT_TRUE(travelled.ParseFromString(loaded.manifest.files.agent_settings()));
+  ASSERT_THAT(travelled.destinations(), SizeIs(2));
+  EXPECT_EQ(travelled.destinations(0).repository_id(), repository_of_a.repository_id().ToText());
+  EXPECT_EQ(travelled.destinations(1).repository_id(), repository_of_b.repository_id().ToText());
+}
+
 TEST_F(BackupRunnerTest, SecondRunSendsOnlyWhatChanged) {
   AddDestination("a");
   source_.SetFile(Name(kTable), Noise(3 << 20));

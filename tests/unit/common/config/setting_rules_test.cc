@@ -64,5 +64,16 @@ TEST(SettingRulesTest, IntervalTextIsNumbersWithUnits) {
   }
 }
 
+TEST(SettingRulesTest, IntervalIsWrittenAsItIsRead) {
+  EXPECT_EQ(FormatInterval(absl::Minutes(1)), "1m");
+  EXPECT_EQ(FormatInterval(absl::Minutes(90)), "1h30m");
+  EXPECT_EQ(FormatInterval(absl::Hours(4)), "4h");
+  EXPECT_EQ(FormatInterval(absl::Hours(48)), "2d");
+  for (absl::Duration interval = kIntervalMin; interval <= absl::Hours(24);
+       interval += absl::Minutes(1)) {
+    EXPECT_THAT(ParseInterval(FormatInterval(interval)), IsOkAndHolds(interval));
+  }
+}
+
 }  // namespace
 }  // namespace holdfast
