@@ -560,6 +560,14 @@ class Grammar {
         ->type_name("ID");
     command->add_flag("--as-new-store", arguments->as_new_store,
                       "Make a copy with a store id of its own, to live beside the original");
+    CLI::Option* const salvage = command->add_flag(
+        "--salvage", arguments->salvage,
+        "Where the backup is damaged: bring what is whole, and list what of it is "
+        "not proven. No store opens that before it was accepted");
+    CLI::Option* const accept =
+        command->add_flag("--accept-salvaged", arguments->accept_salvaged,
+                          "Let a store open what a salvage made in DIR, as it is");
+    accept->excludes(salvage)->excludes("--from")->excludes("--backup")->excludes("--store-id");
   }
 
   static void AddSettingsSource(CLI::App* command, SettingsSourceArguments& from,

@@ -137,6 +137,8 @@ struct RestoreArguments {
   std::string backup_id;
   std::string store_id;
   bool as_new_store = false;
+  bool salvage = false;
+  bool accept_salvaged = false;
 };
 
 // The backup whose settings are meant; nothing: those that the agent has.

@@ -13,9 +13,11 @@
 #include "backup-agent/cli/json_text.h"
 #include "backup-agent/cli/repository_reader.h"
 #include "backup-agent/cli/restore_progress.h"
+#include "backup-agent/cli/salvage_text.h"
 #include "backup-agent/cli/terminal.h"
 #include "backup-agent/restore/restorer.h"
 #include "common/base/status_macros.h"
+#include "common/database/data_directory.h"
 
 namespace holdfast {
 
@@ -144,9 +146,85 @@ std::string ToText(const BackupSummary& summary, const RestoreResult& result,
   return text;
 }
 
+absl::Status PrintRestored(const OpenedRestorer& opened, const RestoreResult& result,
+                           const std::string& target, const RestoreArguments& arguments,
+                           CommandContext& context) {
+  const BackupSummary& summary = opened.restorer->summary();
+  return context.global.json
+             ? context.console.WriteLine(ToJson(summary, result, target, opened.destination.url))
+             : context.console.Write(
+                   ToText(summary, result, target, opened.destination.url, arguments.as_new_store));
+}
+
+// The backup at `damaged` is damaged, as `why` says. Restores it from another destination that has
+// it whole; only where there is none, what is left of it is salvaged.
+absl::Status RestoreOrSalvage(const OpenedRestorer& damaged, const absl::Status& why,
+                              const std::vector<DestinationConfig>& destinations,
+                              const MasterKey& key, const std::string& target,
+                              const RestoreArguments& arguments, CommandContext& context) {
+  const BackupSummary& summary = damaged.restorer->summary();
+  Console& console = context.console;
+  console.Note(
+      absl::StrCat("the backup is damaged at ", damaged.destination.url, ": ", why.message()));
+  Restorer::Selection same;
+  HOLDFAST_ASSIGN_OR_RETURN(same.store_id, StoreId::FromBytes(summary.store_id()));
+  same.backup_id = summary.backup_id();
+  const RestoreOptions options = {.as_new_store = arguments.as_new_store};
+  for (const DestinationConfig& destination : destinations) {
+    if (destination.url == damaged.destination.url) continue;
+    const absl::StatusOr<OpenedRestorer> other = OpenRestorer(destination, key, same, context);
+    if (!other.ok()) {
+      console.Note(absl::StrCat("passed over ", destination.name, ": ", other.status().message()));
+      continue;
+    }
+    const absl::StatusOr<RestoreResult> result =
+        RestoreShowingProgress(*other->restorer, target, options, context);
+    if (result.ok()) {
+      console.Note(
+          absl::StrCat("it is whole at ", destination.url, ": nothing had to be salvaged"));
+      return PrintRestored(*other, *result, target, arguments, context);
+    }
+    if (!absl::IsDataLoss(result.status())) return result.status();
+    console.Note(
+        absl::StrCat("it is damaged at ", destination.url, ", too: ", result.status().message()));
+  }
+  HOLDFAST_ASSIGN_OR_RETURN(const SalvageResult result,
+                            SalvageShowingProgress(*damaged.restorer, target, options, context),
+                            "salvage");
+  HOLDFAST_RETURN_IF_ERROR(
+      context.global.json
+          ? console.WriteLine(SalvageToJson(summary, result, target, damaged.destination.url))
+          : console.Write(FormatSalvage(summary, result, target)));
+  if (result.summary.whole()) return absl::OkStatus();
+  return absl::DataLossError(SummarizeSalvage(result));
+}
+
+absl::Status AcceptSalvaged(const RestoreArguments& arguments, CommandContext& context) {
+  const std::string target = AbsolutePath(arguments.target);
+  HOLDFAST_ASSIGN_OR_RETURN(const store::v1::DataDirectoryState state,
+                            DataDirectory::AcceptSalvaged(target));
+  const store::v1::Salvage& salvage = state.salvage();
+  if (context.global.json) {
+    JsonObject object;
+    object.AddString("data_directory", target);
+    object.AddString("backup_id", state.restored_from_backup_id());
+    object.AddCount("document_count", salvage.document_count());
+    object.AddCount("proven", salvage.proven_count());
+    object.AddCount("unproven", salvage.unproven_count());
+    return context.console.WriteLine(object.ToText());
+  }
+  return context.console.Write(absl::StrCat(
+      "accepted ", target, ", salvaged from backup ", state.restored_from_backup_id(), ": of ",
+      FormatCount(salvage.document_count(), "document"), " ", FormatCount(salvage.proven_count()),
+      " are proven, and ", FormatCount(salvage.unproven_count()),
+      " more are there that are not\nnext: let a store serve it: data_directory = \"", target,
+      "\" under [store] in its configuration, then start holdfast-store\n"));
+}
+
 }  // namespace
 
 absl::Status RunCommand(const RestoreArguments& arguments, CommandContext& context) {
+  if (arguments.accept_salvaged) return AcceptSalvaged(arguments, context);
   Restorer::Selection selection;
   HOLDFAST_ASSIGN_OR_RETURN(selection.store_id, ParseStoreId(arguments.store_id));
   if (arguments.backup_id != "latest") selection.backup_id = arguments.backup_id;
@@ -163,19 +241,28 @@ absl::Status RunCommand(const RestoreArguments& arguments, CommandContext& conte
   HOLDFAST_ASSIGN_OR_RETURN(const MasterKey key, ReadCommandKey(context));
   HOLDFAST_ASSIGN_OR_RETURN(const OpenedRestorer opened,
                             OpenFirst(destinations, key, selection, context));
-  const BackupSummary& summary = opened.restorer->summary();
   const std::string target = AbsolutePath(arguments.target);
   HOLDFAST_RETURN_IF_ERROR(Restorer::CheckTarget(target));
-  context.console.Note(absl::StrCat("restoring ", BackupInWords(summary), " from ",
-                                    opened.destination.url, " to ", target));
+  context.console.Note(absl::StrCat("restoring ", BackupInWords(opened.restorer->summary()),
+                                    " from ", opened.destination.url, " to ", target));
 
   const absl::StatusOr<RestoreResult> result = RestoreShowingProgress(
       *opened.restorer, target, {.as_new_store = arguments.as_new_store}, context);
-  if (!result.ok()) return result.status();
-  return context.global.json
-             ? context.console.WriteLine(ToJson(summary, *result, target, opened.destination.url))
-             : context.console.Write(ToText(summary, *result, target, opened.destination.url,
-                                            arguments.as_new_store));
+  if (absl::IsDataLoss(result.status())) {
+    if (arguments.salvage) {
+      return RestoreOrSalvage(opened, result.status(), destinations, key, target, arguments,
+                              context);
+    }
+    return absl::DataLossError(absl::StrCat(result.status().message(),
+                                            "\nanother backup (--backup) or destination (--from) "
+                                            "may be whole; --salvage brings what is "
+                                            "whole of this one"));
+  }
+  HOLDFAST_RETURN_IF_ERROR(result.status());
+  if (arguments.salvage) {
+    context.console.Note("the backup is whole: nothing had to be salvaged");
+  }
+  return PrintRestored(opened, *result, target, arguments, context);
 }
 
 }  // namespace holdfast

@@ -17,6 +17,11 @@ absl::StatusOr<RestoreResult> RestoreShowingProgress(Restorer& restorer, const s
                                                      RestoreOptions options,
                                                      CommandContext& context);
 
+// The same of Restorer::SalvageTo.
+absl::StatusOr<SalvageResult> SalvageShowingProgress(Restorer& restorer, const std::string& target,
+                                                     RestoreOptions options,
+                                                     CommandContext& context);
+
 }  // namespace holdfast
 
 #endif  // HOLDFAST_BACKUP_AGENT_CLI_RESTORE_PROGRESS_H_

@@ -13,6 +13,7 @@
 #include "backup-agent/restore/extent_reader.h"
 #include "backup-agent/restore/fault_report.h"
 #include "backup-agent/restore/restore_plan.h"
+#include "backup-agent/restore/salvager.h"
 #include "common/base/mutex.h"
 #include "common/base/status_macros.h"
 #include "common/base/thread.h"
@@ -382,6 +383,12 @@ absl::StatusOr<RestoreResult> Restorer::RestoreTo(const std::string& path,
   result.size_bytes = progress.bytes_total;
   result.duration = clock_.MonotonicNow() - start;
   return result;
+}
+
+absl::StatusOr<SalvageResult> Restorer::SalvageTo(const std::string& path,
+                                                  const RestoreOptions& options,
+                                                  const Cancellation& cancellation) {
+  return Salvage(*store_, manifest_, master_key_, path, options, clock_, random_, cancellation);
 }
 
 }  // namespace holdfast

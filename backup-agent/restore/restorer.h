@@ -18,6 +18,7 @@
 #include "common/crypto/master_key.h"
 #include "common/repository/repository.h"
 #include "common/storage/blob_store.h"
+#include "holdfast/agent/v1/salvage.pb.h"
 #include "holdfast/v1/backup_agent.pb.h"
 
 namespace holdfast {
@@ -46,6 +47,24 @@ struct RestoreResult {
   uint64_t revision = 0;  // of the backup; the next write's is above that of every backup by 2^40
   uint64_t file_count = 0;
   uint64_t size_bytes = 0;
+  // Names below instance/ that were put there, in order.
+  std::vector<std::string> instance_files;
+  absl::Duration duration;
+};
+
+// What a salvage brought back.
+struct SalvageResult {
+  StoreId store_id;  // a new one for a copy (RestoreOptions::as_new_store)
+  Id128 new_incarnation;
+  uint64_t revision = 0;  // of the backup
+  // How much is proven and how much is lost; whether all is proven, so that nobody need accept it.
+  agent::v1::SalvageSummary summary;
+  // Proven ones, and others that were found.
+  uint64_t documents_brought_back = 0;
+  // Of those collections that are not proven whole.
+  std::vector<agent::v1::SalvagedCollection> collections;
+  // Each with what is wrong with it.
+  std::vector<std::string> damaged_files;
   // Names below instance/ that were put there, in order.
   std::vector<std::string> instance_files;
   absl::Duration duration;
@@ -116,6 +135,14 @@ class Restorer {
 
   // Restores into `path`, which is made if it is not there, and is refused unless it is empty.
   absl::StatusOr<RestoreResult> RestoreTo(const std::string& path, const RestoreOptions& options,
+                                          const Cancellation& cancellation);
+
+  // Of a backup that is damaged: brings what is whole into `path`, says of each document that is
+  // found whether it is proven to be what the store had at the backup's revision, and how many are
+  // lost, and lists in salvage-report.jsonl there what is not proven. No store opens `path` until
+  // somebody has accepted that (DataDirectory::AcceptSalvaged), unless all turns out to be proven.
+  // Errors are as above, but that damage is none.
+  absl::StatusOr<SalvageResult> SalvageTo(const std::string& path, const RestoreOptions& options,
                                           const Cancellation& cancellation);
 
  private:

@@ -148,6 +148,11 @@ absl::Status CheckSealedSize(uint64_t sealed_size_bytes, uint64_t content_size_a
                                  sealed_size_bytes, " bytes, not ", expected));
 }
 
+absl::Status SegmentDamagedError(uint64_t segment) {
+  return FaultError(SealedFault::kSegmentDamaged,
+                    absl::StrCat("damaged: segment ", segment, " does not authenticate"));
+}
+
 absl::Status EndsWithinError(uint64_t segment) {
   return FaultError(SealedFault::kCutShort,
                     absl::StrCat("cut short: it ends within segment ", segment));
@@ -412,8 +417,9 @@ absl::Status Opener::OpenHeader() {
   return absl::OkStatus();
 }
 
-bool Opener::TryOpenSegment(absl::Span<const uint8_t> sealed, bool last, uint8_t* content) const {
-  const Nonce nonce = MakeNonce(next_segment_, last);
+bool Opener::TryOpenSegment(uint64_t number, absl::Span<const uint8_t> sealed, bool last,
+                            uint8_t* content) const {
+  const Nonce nonce = MakeNonce(number, last);
   return crypto_aead_xchacha20poly1305_ietf_decrypt(content, nullptr, nullptr, sealed.data(),
                                                     sealed.size(), nullptr, 0, nonce.data(),
                                                     file_key_->bytes().data()) == 0;
@@ -424,23 +430,42 @@ absl::Status Opener::OpenSegment(absl::Span<const uint8_t> sealed, bool last, st
   const size_t content_size_bytes = sealed.size() - kSegmentTagSizeBytes;
   out.resize(out_size + content_size_bytes);
   auto* const content = reinterpret_cast<uint8_t*>(out.data() + out_size);
-  if (TryOpenSegment(sealed, last, content)) {
+  if (TryOpenSegment(next_segment_, sealed, last, content)) {
     ++next_segment_;
     content_size_bytes_ += content_size_bytes;
     is_complete_ = last;
     return absl::OkStatus();
   }
   // Where the length is unknown, only the other flag tells a cut or an addition from damage.
-  const bool is_misplaced_end =
-      content_size_announced_ == kUnknownContentSize && TryOpenSegment(sealed, !last, content);
+  const bool is_misplaced_end = content_size_announced_ == kUnknownContentSize &&
+                                TryOpenSegment(next_segment_, sealed, !last, content);
   out.resize(out_size);
-  if (!is_misplaced_end) {
-    return FaultError(SealedFault::kSegmentDamaged,
-                      absl::StrCat("damaged: segment ", next_segment_, " does not authenticate"));
-  }
+  if (!is_misplaced_end) return SegmentDamagedError(next_segment_);
   if (!last) return BytesAppendedError();
   return FaultError(SealedFault::kCutShort,
                     absl::StrCat("cut short: segment ", next_segment_, " is not its last"));
+}
+
+absl::StatusOr<SegmentOpener> SegmentOpener::Create(const SealedExpectation& expectation,
+                                                    const SealingKey& key,
+                                                    absl::Span<const uint8_t> header) {
+  auto opener = std::make_unique<Opener>(expectation, key);
+  std::string nothing;
+  HOLDFAST_RETURN_IF_ERROR(
+      opener->Update(header.first(std::min(header.size(), kSealedHeaderSizeBytes)), nothing));
+  if (!opener->file_key_.has_value()) return opener->Finish(nothing);
+  return SegmentOpener(std::move(opener));
+}
+
+absl::Status SegmentOpener::Open(uint64_t number, bool last, absl::Span<const uint8_t> sealed,
+                                 std::string& out) const {
+  if (sealed.size() < kSegmentTagSizeBytes) return SegmentDamagedError(number);
+  const size_t out_size = out.size();
+  out.resize(out_size + sealed.size() - kSegmentTagSizeBytes);
+  auto* const content = reinterpret_cast<uint8_t*>(out.data() + out_size);
+  if (opener_->TryOpenSegment(number, sealed, last, content)) return absl::OkStatus();
+  out.resize(out_size);
+  return SegmentDamagedError(number);
 }
 
 absl::StatusOr<std::string> Unseal(const SealedExpectation& expectation, const SealingKey& key,

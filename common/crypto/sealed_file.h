@@ -3,8 +3,10 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -153,6 +155,7 @@ class Opener {
   absl::Status Finish(std::string& out);
 
  private:
+  friend class SegmentOpener;
   friend absl::StatusOr<std::string> Unseal(const SealedExpectation& expectation,
                                             const SealingKey& key,
                                             absl::Span<const uint8_t> sealed);
@@ -163,7 +166,8 @@ class Opener {
 
   absl::Status OpenHeader();
   absl::Status OpenSegment(absl::Span<const uint8_t> sealed, bool last, std::string& out);
-  bool TryOpenSegment(absl::Span<const uint8_t> sealed, bool last, uint8_t* content) const;
+  bool TryOpenSegment(uint64_t number, absl::Span<const uint8_t> sealed, bool last,
+                      uint8_t* content) const;
 
   const SealedKind kind_;
   const Hash256 path_hash_;
@@ -176,6 +180,32 @@ class Opener {
   uint64_t next_segment_ = 0;
   bool is_complete_ = false;  // the last segment was opened
   std::vector<uint8_t> pending_;
+};
+
+// SegmentOpener opens the segments of one sealed file, each by itself and in any order: for whoever
+// wants what is whole of a file that is damaged. What it yields is authenticated, and is that
+// segment's; that no segment is missing is for the caller to see.
+//
+// Not thread-safe.
+class SegmentOpener {
+ public:
+  // `header`: the first kSealedHeaderSizeBytes bytes of the file. The errors of Opener.
+  static absl::StatusOr<SegmentOpener> Create(const SealedExpectation& expectation,
+                                              const SealingKey& key,
+                                              absl::Span<const uint8_t> header);
+
+  // What the header announces; kUnknownContentSize where it does not.
+  uint64_t content_size_bytes() const { return opener_->content_size_announced_; }
+
+  // Appends the content of segment `number`, which is the last one of the file or not.
+  // SealedFault::kSegmentDamaged where `sealed` is not that segment.
+  absl::Status Open(uint64_t number, bool last, absl::Span<const uint8_t> sealed,
+                    std::string& out) const;
+
+ private:
+  explicit SegmentOpener(std::unique_ptr<const Opener> opener) : opener_(std::move(opener)) {}
+
+  std::unique_ptr<const Opener> opener_;
 };
 
 // Opens a sealed file that is in memory.

@@ -37,6 +37,7 @@ namespace {
 // Part of the data directory's format; do not change.
 constexpr uint32_t kFormatVersion = 1;
 constexpr absl::string_view kStateName = "state";
+constexpr absl::string_view kSalvagedStateName = "state.salvaged";
 constexpr absl::string_view kLockName = "lock";
 constexpr absl::string_view kKeysName = "keys";
 constexpr absl::string_view kDatabaseName = "db";
@@ -45,6 +46,7 @@ constexpr absl::string_view kInstanceName = "instance";
 constexpr absl::string_view kLastBackupName = "last-backup";
 constexpr absl::string_view kUnfinishedName = "unfinished";
 constexpr absl::string_view kRestoringInfix = ".restoring-";
+constexpr absl::string_view kSalvageSuffix = "-salvaged";
 constexpr absl::string_view kStateMagic = "HFSTATE\n";
 constexpr absl::string_view kLastBackupMagic = "HFBACKUP\n";
 
@@ -76,13 +78,15 @@ absl::StatusOr<std::string> ReadFramedFile(const std::string& path, absl::string
   return std::string(content);
 }
 
-absl::Status WriteState(const std::string& path, const store::v1::DataDirectoryState& state) {
-  return WriteFramedFile(JoinPath(path, kStateName), kStateMagic, state.SerializeAsString(),
+absl::Status WriteState(const std::string& path, const store::v1::DataDirectoryState& state,
+                        absl::string_view name = kStateName) {
+  return WriteFramedFile(JoinPath(path, name), kStateMagic, state.SerializeAsString(),
                          DurableFile::Existing::kKeep);
 }
 
-absl::StatusOr<store::v1::DataDirectoryState> ReadState(const std::string& path) {
-  const std::string file = JoinPath(path, kStateName);
+absl::StatusOr<store::v1::DataDirectoryState> ReadState(const std::string& path,
+                                                        absl::string_view name = kStateName) {
+  const std::string file = JoinPath(path, name);
   HOLDFAST_ASSIGN_OR_RETURN(const std::string content, ReadFramedFile(file, kStateMagic));
   store::v1::DataDirectoryState state;
   if (!state.ParseFromString(content)) {
@@ -119,7 +123,7 @@ bool IsHarmless(const DirectoryEntry& entry) {
 // Names that a creation or a restore that was cut off may have left.
 bool IsOfUnfinished(absl::string_view name) {
   return name == kUnfinishedName || name == kKeysName || name == kDatabaseName ||
-         name == kCheckpointsName || name == kInstanceName ||
+         name == kCheckpointsName || name == kInstanceName || name == kSalvageReportName ||
          name == absl::StrCat(kDatabaseName, kLogDamagedSuffix) ||
          absl::StartsWith(name, absl::StrCat(kDatabaseName, kRestoringInfix)) ||
          absl::StartsWith(name, absl::StrCat(kInstanceName, kRestoringInfix));
@@ -242,6 +246,20 @@ store::v1::DataDirectoryState MakeState(const Id128& store_id, absl::Time now,
   return state;
 }
 
+// Why nothing opens a salvaged directory that nobody has accepted.
+absl::Status RefuseSalvaged(const std::string& path) {
+  HOLDFAST_ASSIGN_OR_RETURN(const store::v1::DataDirectoryState state,
+                            ReadState(path, kSalvagedStateName));
+  const store::v1::Salvage& salvage = state.salvage();
+  return absl::FailedPreconditionError(absl::StrCat(
+      path, " was salvaged from the damaged backup ", state.restored_from_backup_id(), ": of ",
+      salvage.document_count(), " documents ", salvage.proven_count(), " are proven, and ",
+      salvage.unproven_count(), " more are here that are not; ", JoinPath(path, kSalvageReportName),
+      " tells which. Nothing opens it before somebody accepts that: holdfast restore "
+      "--accept-salvaged --to ",
+      path));
+}
+
 // In a table too, so that no damage of a log takes the identity along.
 absl::Status WriteMetadata(OpenedDatabase& database, const DatabaseMetadata& metadata) {
   rocksdb::WriteBatch batch;
@@ -300,6 +318,9 @@ absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::Open(const std::st
   if (std::all_of(entries->begin(), entries->end(), IsHarmless)) return nothing_there();
   HOLDFAST_ASSIGN_OR_RETURN(const bool has_state, FileExists(JoinPath(path, kStateName)));
   if (!has_state) {
+    HOLDFAST_ASSIGN_OR_RETURN(const bool is_salvaged,
+                              FileExists(JoinPath(path, kSalvagedStateName)));
+    if (is_salvaged) return RefuseSalvaged(path);
     HOLDFAST_ASSIGN_OR_RETURN(const bool is_known, FileExists(JoinPath(path, kUnfinishedName)));
     return absl::FailedPreconditionError(
         is_known
@@ -314,6 +335,15 @@ absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::Open(const std::st
   HOLDFAST_ASSIGN_OR_RETURN(directory->lock_, LockDirectory(path));
   HOLDFAST_ASSIGN_OR_RETURN(directory->state_, ReadState(path));
   HOLDFAST_ASSIGN_OR_RETURN(directory->store_id_, Id128::FromBytes(directory->state_.store_id()));
+  if (directory->state_.has_salvage()) {
+    const store::v1::Salvage& salvage = directory->state_.salvage();
+    LogWarning("these data were salvaged from a damaged backup, and accepted",
+               {{"path", path},
+                {"backup_id", directory->state_.restored_from_backup_id()},
+                {"document_count", salvage.document_count()},
+                {"proven_count", salvage.proven_count()},
+                {"unproven_count", salvage.unproven_count()}});
+  }
   RemoveUnfinishedMark(path);
 
   KeyId current;
@@ -341,6 +371,28 @@ absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::Open(const std::st
   HOLDFAST_RETURN_IF_ERROR(MakeDirectories(directory->checkpoints_path()));
   HOLDFAST_RETURN_IF_ERROR(MakeDirectories(directory->instance_path()));
   return directory;
+}
+
+absl::StatusOr<store::v1::DataDirectoryState> DataDirectory::AcceptSalvaged(
+    const std::string& path) {
+  HOLDFAST_ASSIGN_OR_RETURN(const bool exists, FileExists(path));
+  if (!exists) return absl::NotFoundError(absl::StrCat("there is no ", path));
+  const std::string marked = JoinPath(path, kSalvagedStateName);
+  HOLDFAST_ASSIGN_OR_RETURN(const bool is_marked, FileExists(marked));
+  const absl::Status refusal = absl::FailedPreconditionError(
+      absl::StrCat(path, " was not salvaged from a damaged backup: there is nothing to accept"));
+  if (!is_marked) {
+    HOLDFAST_ASSIGN_OR_RETURN(const bool has_state, FileExists(JoinPath(path, kStateName)));
+    if (!has_state) return refusal;
+    HOLDFAST_ASSIGN_OR_RETURN(store::v1::DataDirectoryState state, ReadState(path));
+    if (!state.has_salvage()) return refusal;
+    return state;
+  }
+  HOLDFAST_ASSIGN_OR_RETURN(const auto lock, LockDirectory(path));
+  HOLDFAST_ASSIGN_OR_RETURN(store::v1::DataDirectoryState state,
+                            ReadState(path, kSalvagedStateName));
+  HOLDFAST_RETURN_IF_ERROR(RenameDurably(marked, JoinPath(path, kStateName)));
+  return state;
 }
 
 DataDirectory::~DataDirectory() = default;
@@ -410,10 +462,12 @@ class RestoreImpl : public DataDirectoryRestore {
         env_(MakeEnv(data_key_)),
         database_path_(JoinPath(path_, absl::StrCat(kDatabaseName, suffix_))),
         instance_path_(JoinPath(path_, absl::StrCat(kInstanceName, suffix_))),
+        salvage_path_(JoinPath(path_, absl::StrCat(kDatabaseName, suffix_, kSalvageSuffix))),
         lock_(std::move(lock)) {}
 
   ~RestoreImpl() override {
     if (is_finished_) return;
+    salvage_.reset();
     const absl::Status removed = RemoveUnfinished(path_);
     if (!removed.ok()) {
       LogWarning("removing an unfinished restore failed; the next one will",
@@ -466,19 +520,40 @@ class RestoreImpl : public DataDirectoryRestore {
     HOLDFAST_RETURN_IF_ERROR(SyncDirectory(database_path_));
     const Id128 store_id = new_store_id == nullptr ? store_id_ : *new_store_id;
     HOLDFAST_ASSIGN_OR_RETURN(const Proof proof, ProveDatabase(expectation, store_id, on_progress));
-    if (store_id != store_id_) {
-      HOLDFAST_RETURN_IF_ERROR(
-          WriteDataKey(JoinPath(path_, kKeysName), master_key_, store_id, data_key_, now_));
+    HOLDFAST_RETURN_IF_ERROR(
+        PutIntoPlace(database_path_, store_id, expectation.backup_id, /*salvage=*/nullptr));
+    return proof;
+  }
+
+  // --- Salvage
+
+  rocksdb::Env* env() const override { return env_.get(); }
+  const std::string& files_path() const override { return database_path_; }
+
+  absl::StatusOr<OpenedDatabase*> CreateDatabase() override {
+    HOLDFAST_RETURN_IF_ERROR(MakeDirectories(salvage_path_));
+    HOLDFAST_ASSIGN_OR_RETURN(salvage_, OpenDatabase(env_.get(), salvage_path_, OpenMode::kCreate));
+    return salvage_.get();
+  }
+
+  absl::StatusOr<Proof> FinishSalvage(
+      DatabaseMetadata metadata, const std::string& backup_id, const store::v1::Salvage* salvage,
+      const Id128* new_store_id,
+      const std::function<absl::Status(uint64_t documents_done)>& on_progress) override {
+    {
+      MutexLock lock(&mutex_);
+      if (is_finishing_) return absl::FailedPreconditionError("the restore has ended");
+      is_finishing_ = true;
     }
-    HOLDFAST_RETURN_IF_ERROR(RenameDurably(database_path_, JoinPath(path_, kDatabaseName)));
-    HOLDFAST_RETURN_IF_ERROR(RenameDurably(instance_path_, JoinPath(path_, kInstanceName)));
-    HOLDFAST_RETURN_IF_ERROR(MakeDirectories(JoinPath(path_, kCheckpointsName)));
-    store::v1::DataDirectoryState state = MakeState(store_id, now_, data_key_);
-    state.set_restored_from_backup_id(expectation.backup_id);
-    HOLDFAST_RETURN_IF_ERROR(WriteState(path_, state));
-    is_finished_ = true;
-    RemoveUnfinishedMark(path_);
-    lock_.reset();
+    HOLDFAST_RETURN_IF_ERROR(salvage_->Flush());
+    HOLDFAST_RETURN_IF_ERROR(VerifyDocuments(*salvage_, metadata, on_progress));
+    const Id128 store_id = new_store_id == nullptr ? store_id_ : *new_store_id;
+    HOLDFAST_ASSIGN_OR_RETURN(const Proof proof, BeginHistory(*salvage_, metadata, store_id));
+    HOLDFAST_RETURN_IF_ERROR(salvage_->Close());
+    salvage_.reset();
+    HOLDFAST_RETURN_IF_ERROR(SyncDirectory(salvage_path_));
+    HOLDFAST_RETURN_IF_ERROR(RemoveTree(database_path_));
+    HOLDFAST_RETURN_IF_ERROR(PutIntoPlace(salvage_path_, store_id, backup_id, salvage));
     return proof;
   }
 
@@ -566,6 +641,14 @@ class RestoreImpl : public DataDirectoryRestore {
     HOLDFAST_RETURN_IF_ERROR(CompareIdentity(metadata, expectation));
     HOLDFAST_RETURN_IF_ERROR(VerifyDocuments(database, metadata, on_progress));
 
+    HOLDFAST_ASSIGN_OR_RETURN(Proof proof, BeginHistory(database, metadata, store_id));
+    HOLDFAST_RETURN_IF_ERROR(database.Close());
+    return proof;
+  }
+
+  // Makes a database that was proven one of a new incarnation.
+  static absl::StatusOr<Proof> BeginHistory(OpenedDatabase& database, DatabaseMetadata& metadata,
+                                            const Id128& store_id) {
     Proof proof;
     proof.document_count = metadata.digest.document_count();
     proof.state_digest = metadata.digest.Digest(metadata.DigestKey());
@@ -574,8 +657,28 @@ class RestoreImpl : public DataDirectoryRestore {
     metadata.identity.set_store_id(store_id.ToByteString());
     HOLDFAST_RETURN_IF_ERROR(WriteMetadata(database, metadata));
     proof.new_incarnation = metadata.incarnation();
-    HOLDFAST_RETURN_IF_ERROR(database.Close());
     return proof;
+  }
+
+  // The last steps: everything gets its name, and the state file comes last.
+  absl::Status PutIntoPlace(const std::string& database_path, const Id128& store_id,
+                            const std::string& backup_id, const store::v1::Salvage* salvage) {
+    if (store_id != store_id_) {
+      HOLDFAST_RETURN_IF_ERROR(
+          WriteDataKey(JoinPath(path_, kKeysName), master_key_, store_id, data_key_, now_));
+    }
+    HOLDFAST_RETURN_IF_ERROR(RenameDurably(database_path, JoinPath(path_, kDatabaseName)));
+    HOLDFAST_RETURN_IF_ERROR(RenameDurably(instance_path_, JoinPath(path_, kInstanceName)));
+    HOLDFAST_RETURN_IF_ERROR(MakeDirectories(JoinPath(path_, kCheckpointsName)));
+    store::v1::DataDirectoryState state = MakeState(store_id, now_, data_key_);
+    state.set_restored_from_backup_id(backup_id);
+    if (salvage != nullptr) *state.mutable_salvage() = *salvage;
+    HOLDFAST_RETURN_IF_ERROR(
+        WriteState(path_, state, salvage == nullptr ? kStateName : kSalvagedStateName));
+    is_finished_ = true;
+    RemoveUnfinishedMark(path_);
+    lock_.reset();
+    return absl::OkStatus();
   }
 
   absl::Status CompareIdentity(const DatabaseMetadata& metadata,
@@ -616,12 +719,15 @@ class RestoreImpl : public DataDirectoryRestore {
   const std::unique_ptr<rocksdb::Env> env_;
   const std::string database_path_;
   const std::string instance_path_;
+  const std::string salvage_path_;
   bool is_finished_ = false;
 
   Mutex mutex_;
   bool is_finishing_ ABSL_GUARDED_BY(mutex_) = false;
   std::set<std::string> names_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string> open_names_ ABSL_GUARDED_BY(mutex_);
+
+  std::unique_ptr<OpenedDatabase> salvage_;  // the database that a salvage makes
 
   std::unique_ptr<FileLock> lock_;
 };

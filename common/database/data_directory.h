@@ -23,6 +23,12 @@ class Env;
 
 namespace holdfast {
 
+class OpenedDatabase;
+struct DatabaseMetadata;
+
+// What a salvage found, in a salvaged directory: JSON lines.
+inline constexpr char kSalvageReportName[] = "salvage-report.jsonl";
+
 // A data directory is what one store owns on its disk:
 //
 //   <data directory>/
@@ -33,6 +39,8 @@ namespace holdfast {
 //     checkpoints/  hard links of checkpoints that are held; emptied at start
 //     instance/     instance files that a restore brought back; the store only reads them
 //     last-backup   what the agent reported last
+//     state.salvaged  in place of `state`: salvaged from a damaged backup, and not accepted yet
+//     salvage-report.jsonl  what of it is proven, and what is not
 //     unfinished    only while the directory is being made or restored, or since that was cut off
 //     db-log-damaged  only while OpenDatabase recovers from a damaged log (database.h)
 //
@@ -59,7 +67,9 @@ class DataDirectory {
 
   // Errors, each with its own words:
   //   NOT_FOUND            there is no such directory, or nothing in it
-  //   FAILED_PRECONDITION  not finished: the state file is missing (an interrupted init or restore)
+  //   FAILED_PRECONDITION  not finished: the state file is missing (an interrupted init or
+  //   restore);
+  //                        or salvaged from a damaged backup, and not accepted
   //   ABORTED              another process has it open; names its process id
   //   PERMISSION_DENIED    the master key is not the one that the data keys are sealed for; names
   //   both
@@ -69,6 +79,11 @@ class DataDirectory {
   //   UNIMPLEMENTED        made by a newer version
   static absl::StatusOr<std::unique_ptr<DataDirectory>> Open(const std::string& path,
                                                              const MasterKey& master_key);
+
+  // Accepts a directory that was salvaged from a damaged backup, as it is: from then on it is one
+  // like any other, that a store opens. Returns its state, also where it was accepted before.
+  // NOT_FOUND where there is no directory; FAILED_PRECONDITION where it was not salvaged.
+  static absl::StatusOr<store::v1::DataDirectoryState> AcceptSalvaged(const std::string& path);
 
   ~DataDirectory();
 
@@ -155,6 +170,28 @@ class DataDirectoryRestore {
   // `new_store_id`: for copies that live beside the original; nullptr keeps the store id.
   virtual absl::StatusOr<Proof> Finish(
       const Expectation& expectation, const Id128* new_store_id,
+      const std::function<absl::Status(uint64_t documents_done)>& on_progress) = 0;
+
+  // --- Where the backup is damaged: a salvage (README.md)
+  //
+  //   Begin → CreateFile for what is left → CreateDatabase, and writing to it → FinishSalvage.
+  //
+  // The files that are left are only read, and removed in the end; one that was created may stay
+  // without Close. What is written to the new database is what a store will find.
+
+  // Where CreateFile puts database files, and the environment to read them through.
+  virtual rocksdb::Env* env() const = 0;
+  virtual const std::string& files_path() const = 0;
+
+  // Makes an empty database. Called once, then the database is the restore's until the end.
+  virtual absl::StatusOr<OpenedDatabase*> CreateDatabase() = 0;
+
+  // As Finish, for the database that was created: `metadata` is what the backup's was, but that its
+  // digest is that of the documents that were written. With `salvage` the directory is marked as
+  // salvaged: nothing opens it until DataDirectory::AcceptSalvaged; with nullptr it is finished.
+  virtual absl::StatusOr<Proof> FinishSalvage(
+      DatabaseMetadata metadata, const std::string& backup_id, const store::v1::Salvage* salvage,
+      const Id128* new_store_id,
       const std::function<absl::Status(uint64_t documents_done)>& on_progress) = 0;
 };
 

@@ -14,24 +14,19 @@
 #include "absl/strings/strip.h"
 #include "common/base/status_macros.h"
 #include "common/database/little_endian.h"
+#include "common/database/log_format.h"
 #include "common/database/rocksdb_status.h"
 #include "common/io/path.h"
-#include "rocksdb/file_checksum.h"
 
 namespace holdfast {
 
 namespace {
 
+using internal::kLogBlockSizeBytes;
+using internal::kLogHeaderSizeBytes;
+using internal::LogFragment;
+using internal::ParseLogFragment;
 using internal::ReadLittleEndian;
-
-// RocksDB's log format: blocks of 32 KiB; in a block fragments, each with a header (masked CRC-32C
-// of type and payload, length, type) and its payload; a rest shorter than a header is filled up.
-constexpr size_t kBlockSizeBytes = 32768;
-constexpr size_t kHeaderSizeBytes = 7;
-constexpr size_t kLengthOffset = 4;
-constexpr size_t kTypeOffset = 6;
-constexpr uint32_t kCrcMaskDelta = 0xa282ead8;
-enum FragmentType : uint8_t { kFull = 1, kFirst = 2, kMiddle = 3, kLast = 4 };
 
 // A batch begins with its first sequence number and its count of entries.
 constexpr size_t kSequenceSizeBytes = 8;
@@ -39,38 +34,6 @@ constexpr size_t kCountSizeBytes = 4;
 constexpr size_t kBatchHeaderSizeBytes = kSequenceSizeBytes + kCountSizeBytes;
 
 constexpr absl::string_view kLogSuffix = ".log";
-
-// Of type and payload, which lie together.
-uint32_t MaskedCrc(absl::string_view bytes) {
-  static const auto* const kFactory = new std::shared_ptr<rocksdb::FileChecksumGenFactory>(
-      rocksdb::GetFileChecksumGenCrc32cFactory());
-  const auto generator = (*kFactory)->CreateFileChecksumGenerator({});
-  generator->Update(bytes.data(), bytes.size());
-  generator->Finalize();
-  const std::string big_endian = generator->GetChecksum();
-  uint32_t crc = 0;
-  for (const char byte : big_endian) crc = crc << 8 | static_cast<uint8_t>(byte);
-  return ((crc >> 15) | (crc << 17)) + kCrcMaskDelta;
-}
-
-struct Fragment {
-  FragmentType type;
-  absl::string_view payload;
-};
-
-// The fragment at the beginning of `bytes`, which end with the block.
-std::optional<Fragment> ParseFragment(absl::string_view bytes) {
-  if (bytes.size() < kHeaderSizeBytes) return std::nullopt;
-  const auto type = static_cast<uint8_t>(bytes[kTypeOffset]);
-  const size_t size = ReadLittleEndian(bytes.substr(kLengthOffset, 2));
-  if (type < kFull || type > kLast || kHeaderSizeBytes + size > bytes.size()) return std::nullopt;
-  if (ReadLittleEndian(bytes.substr(0, kLengthOffset)) !=
-      MaskedCrc(bytes.substr(kTypeOffset, size + 1))) {
-    return std::nullopt;
-  }
-  return Fragment{.type = static_cast<FragmentType>(type),
-                  .payload = bytes.substr(kHeaderSizeBytes, size)};
-}
 
 class LogScanner {
  public:
@@ -89,7 +52,7 @@ class LogScanner {
       return absl::OkStatus();
     }
     HOLDFAST_RETURN_IF_ERROR(StatusFromRocksDb(opened, absl::StrCat("read ", log_)));
-    std::vector<char> buffer(kBlockSizeBytes);
+    std::vector<char> buffer(kLogBlockSizeBytes);
     for (;;) {
       const absl::StatusOr<absl::string_view> read = ReadBlock(*file, buffer);
       if (absl::IsDataLoss(read.status())) {
@@ -102,7 +65,7 @@ class LogScanner {
       if (block.empty()) break;
       ScanBlock(block);
       offset_ += block.size();
-      if (block.size() < kBlockSizeBytes || scan_.is_damaged) break;
+      if (block.size() < kLogBlockSizeBytes || scan_.is_damaged) break;
     }
     if (scan_.is_damaged) return absl::OkStatus();
     if (batch_header_.has_value()) MarkBad(batch_offset_);  // its end is missing
@@ -144,31 +107,31 @@ class LogScanner {
     // length cannot be trusted. A later block begins with a fragment again, so it needs no search.
     bool may_search = !bad_offset_.has_value();
     size_t position = 0;
-    while (block.size() - position >= kHeaderSizeBytes && !scan_.is_damaged) {
-      const std::optional<Fragment> fragment = ParseFragment(block.substr(position));
+    while (block.size() - position >= kLogHeaderSizeBytes && !scan_.is_damaged) {
+      const std::optional<LogFragment> fragment = ParseLogFragment(block.substr(position));
       if (fragment.has_value()) {
         Add(*fragment, offset_ + position);
-        position += kHeaderSizeBytes + fragment->payload.size();
+        position += kLogHeaderSizeBytes + fragment->payload.size();
         continue;
       }
       MarkBad(batch_header_.has_value() ? batch_offset_ : offset_ + position);
       batch_header_.reset();
       if (!may_search) return;
       ++position;
-      while (block.size() - position >= kHeaderSizeBytes &&
-             !ParseFragment(block.substr(position)).has_value()) {
+      while (block.size() - position >= kLogHeaderSizeBytes &&
+             !ParseLogFragment(block.substr(position)).has_value()) {
         ++position;
       }
       may_search = false;
     }
-    const bool is_last_block = block.size() < kBlockSizeBytes;
+    const bool is_last_block = block.size() < kLogBlockSizeBytes;
     if (is_last_block && position < block.size() && !scan_.is_damaged) {
       MarkBad(batch_header_.has_value() ? batch_offset_ : offset_ + position);
     }
   }
 
-  void Add(const Fragment& fragment, uint64_t offset) {
-    if (fragment.type == kFull || fragment.type == kFirst) {
+  void Add(const LogFragment& fragment, uint64_t offset) {
+    if (fragment.type == LogFragment::kFull || fragment.type == LogFragment::kFirst) {
       if (batch_header_.has_value()) MarkBad(batch_offset_);
       batch_header_ = "";
       batch_offset_ = offset;
@@ -181,7 +144,7 @@ class LogScanner {
         fragment.payload.substr(0, kBatchHeaderSizeBytes - batch_header_->size());
     batch_header_->append(wanted.data(), wanted.size());
     if (!was_whole && batch_header_->size() == kBatchHeaderSizeBytes) BeginBatch();
-    if (fragment.type == kFull || fragment.type == kLast) {
+    if (fragment.type == LogFragment::kFull || fragment.type == LogFragment::kLast) {
       if (batch_header_->size() == kBatchHeaderSizeBytes) EndBatch();
       batch_header_.reset();
     }

@@ -50,4 +50,6 @@ std::string Xxh3Of(absl::string_view bytes) {
   return CanonicalBytes(XXH3_128bits(bytes.data(), bytes.size()));
 }
 
+uint64_t Xxh3Of64Bits(absl::string_view bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
+
 }  // namespace holdfast

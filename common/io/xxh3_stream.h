@@ -44,6 +44,9 @@ class Xxh3Stream {
 // The checksum of bytes that are in memory.
 std::string Xxh3Of(absl::string_view bytes);
 
+// XXH3 of 64 bits over bytes that are in memory: of a block in a database's table.
+uint64_t Xxh3Of64Bits(absl::string_view bytes);
+
 }  // namespace holdfast
 
 #endif  // HOLDFAST_COMMON_IO_XXH3_STREAM_H_

@@ -549,5 +549,58 @@ TEST(GetSealedFaultTest, SurvivesAnnotation) {
   EXPECT_EQ(GetSealedFault(absl::DataLossError("not of a sealed file")), std::nullopt);
 }
 
+// --- SegmentOpener ---------------------------------------------------------------------------
+
+absl::StatusOr<SegmentOpener> OpenSegments(absl::string_view sealed) {
+  return SegmentOpener::Create(kExpected, ContentKey(), AsBytes(sealed));
+}
+
+// Segment `number` of a sealed file.
+absl::Span<const uint8_t> SegmentOf(const std::string& sealed, size_t number) {
+  return AsBytes(sealed).subspan(kSealedHeaderSizeBytes + number * kSealedSegmentSizeBytes,
+                                 kSealedSegmentSizeBytes);
+}
+
+TEST(SegmentOpenerTest, OpensSegmentsInAnyOrder) {
+  const std::string content = ContentOf(200'000);
+  const std::string sealed = Seal(SealedKind::kObject, ContentKey(), kPath, AsBytes(content));
+  ASSERT_OK_AND_ASSIGN(const SegmentOpener opener, OpenSegments(sealed));
+  EXPECT_EQ(opener.content_size_bytes(), content.size());
+  for (const size_t number : {3, 0, 2, 1}) {
+    std::string opened = "before ";
+    EXPECT_OK(opener.Open(number, number == 3, SegmentOf(sealed, number), opened));
+    EXPECT_EQ(opened, "before " + content.substr(number * kSegmentSizeBytes, kSegmentSizeBytes));
+  }
+}
+
+TEST(SegmentOpenerTest, OpensNothingButThatVerySegment) {
+  std::string sealed = Seal(SealedKind::kObject, ContentKey(), kPath, AsBytes(ContentOf(200'000)));
+  ASSERT_OK_AND_ASSIGN(const SegmentOpener opener, OpenSegments(sealed));
+  const auto fault_of = [&](uint64_t number, bool last, absl::Span<const uint8_t> bytes) {
+    std::string opened = "before";
+    const absl::Status status = opener.Open(number, last, bytes, opened);
+    EXPECT_EQ(opened, "before");
+    return GetSealedFault(status);
+  };
+  EXPECT_EQ(fault_of(1, false, SegmentOf(sealed, 2)), SealedFault::kSegmentDamaged);
+  EXPECT_EQ(fault_of(2, true, SegmentOf(sealed, 2)), SealedFault::kSegmentDamaged);
+  EXPECT_EQ(fault_of(2, false, SegmentOf(sealed, 2).first(1000)), SealedFault::kSegmentDamaged);
+  EXPECT_EQ(fault_of(2, false, {}), SealedFault::kSegmentDamaged);
+  sealed[kSealedHeaderSizeBytes + 1000] ^= 1;
+  EXPECT_EQ(fault_of(0, false, SegmentOf(sealed, 0)), SealedFault::kSegmentDamaged);
+  EXPECT_EQ(fault_of(1, false, SegmentOf(sealed, 1)), std::nullopt) << "the others are whole";
+}
+
+TEST(SegmentOpenerTest, NeedsAHeaderThatIsWhole) {
+  std::string sealed = Seal(SealedKind::kObject, ContentKey(), kPath, AsBytes(ContentOf(100)));
+  EXPECT_EQ(GetSealedFault(OpenSegments(sealed.substr(0, 100)).status()), SealedFault::kCutShort);
+  EXPECT_EQ(GetSealedFault(SegmentOpener::Create({SealedKind::kObject, "stores/00/other"},
+                                                 ContentKey(), AsBytes(sealed))
+                               .status()),
+            SealedFault::kOtherName);
+  sealed[40] ^= 1;
+  EXPECT_EQ(GetSealedFault(OpenSegments(sealed).status()), SealedFault::kHeaderDamaged);
+}
+
 }  // namespace
 }  // namespace holdfast
