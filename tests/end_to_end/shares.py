@@ -43,8 +43,8 @@ def require_fuse():
     try:
         os.close(os.open("/dev/fuse", os.O_RDWR))
     except OSError as error:
-        raise AssertionError(f"this test mounts shares by FUSE, which is not available here: {error}. "
-                             "Run it as root where /dev/fuse exists") from error
+        raise AssertionError("this test mounts shares by FUSE, which is not available here: "
+                             f"{error}. Run it as root where /dev/fuse exists") from error
 
 
 def is_mounted(target):
@@ -132,7 +132,7 @@ class _Background:
 
 
 class _Server:
-    """A server of a folder. `with` starts and ends it; it can be killed and started again between."""
+    """A server of a folder. `with` starts and ends it; between, it can be killed and started."""
 
     def __init__(self, folder, read_only=False):
         self.folder = pathlib.Path(folder)
@@ -244,8 +244,8 @@ class Sshd(_Server):
     def mount_sshfs(self, target, server_alive_interval=15):
         """Mounts the folder with sshfs, as people do, and yields a Mount.
 
-        A server that hangs is given up after three times `server_alive_interval` seconds; then sshfs
-        connects again.
+        A server that hangs is given up after three times `server_alive_interval` seconds; then
+        sshfs connects again.
         """
         options = [
             "reconnect", f"ServerAliveInterval={server_alive_interval}", "ServerAliveCountMax=3",
