@@ -53,6 +53,14 @@ struct BlobInfo {
   uint64_t size_bytes = 0;
 };
 
+// What somebody should know of the place where blobs are kept, although it works.
+struct PlaceWarning {
+  // What it is and what to do; empty where nothing is known against the place.
+  std::string text;
+  // Whether the place is known to break the promise of Put; else that can't be told.
+  bool is_unsafe = false;
+};
+
 // A BlobStore keeps immutable blobs under slash-separated names. It is the only thing the
 // repository knows about where bytes live.
 //
@@ -114,6 +122,9 @@ class BlobStore {
 
   // Where this is, for messages: "file:///mnt/backup".
   virtual std::string Describe() const = 0;
+
+  // What is known against it. Never blocks.
+  virtual PlaceWarning Warning() const { return {}; }
 };
 
 // Reads a blob of at most `size_max_bytes` whole. DATA_LOSS where it is larger.

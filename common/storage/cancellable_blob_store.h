@@ -33,6 +33,7 @@ class CancellableBlobStore : public BlobStore {
   absl::Status Delete(absl::string_view name) override;
   absl::StatusOr<uint64_t> RemoveLeftovers(absl::Time before) override;
   std::string Describe() const override { return inner_.Describe(); }
+  PlaceWarning Warning() const override { return inner_.Warning(); }
 
  private:
   BlobStore& inner_;

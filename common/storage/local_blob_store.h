@@ -16,6 +16,7 @@
 #include "absl/strings/string_view.h"
 #include "common/base/mutex.h"
 #include "common/storage/blob_store.h"
+#include "common/storage/write_cache.h"
 
 namespace holdfast {
 
@@ -53,9 +54,11 @@ class LocalBlobStore : public BlobStore {
   absl::Status Delete(absl::string_view name) override;
   absl::StatusOr<uint64_t> RemoveLeftovers(absl::Time before) override;
   std::string Describe() const override;
+  PlaceWarning Warning() const override { return warning_; }
 
  private:
-  LocalBlobStore(std::string root, dev_t device) : root_(std::move(root)), device_(device) {}
+  LocalBlobStore(std::string root, dev_t device)
+      : root_(std::move(root)), device_(device), warning_(WriteCacheWarning(device)) {}
 
   std::string PathOf(absl::string_view name) const;
 
@@ -74,6 +77,7 @@ class LocalBlobStore : public BlobStore {
 
   const std::string root_;
   const dev_t device_;
+  const PlaceWarning warning_;
 
   Mutex mutex_;
   // Folders that this has seen to be durable in their parents. Bounded: emptied when it is full.

@@ -50,6 +50,7 @@ class RetryingBlobStore : public BlobStore {
   absl::Status Delete(absl::string_view name) override;
   absl::StatusOr<uint64_t> RemoveLeftovers(absl::Time before) override;
   std::string Describe() const override;
+  PlaceWarning Warning() const override { return inner_->Warning(); }
 
  private:
   class Source;
