@@ -65,9 +65,12 @@ absl::Status RenameWithoutReplacingByLink(int from_directory_fd, const std::stri
   const nlink_t links_before = info.st_nlink;
   if (linkat(from_directory_fd, from.c_str(), to_directory_fd, to.c_str(), 0) != 0) {
     const int error = errno;
-    if (error == EPERM || error == EOPNOTSUPP || error == ENOSYS || error == EINVAL) {
-      return absl::UnimplementedError(absl::StrCat(
-          context, ": this file system can neither rename without replacing nor link"));
+    // EIO is what `rclone mount` says of every link.
+    if (error == EPERM || error == EOPNOTSUPP || error == ENOSYS || error == EINVAL ||
+        error == EIO) {
+      return absl::UnimplementedError(
+          absl::StrCat(StatusFromErrno(error, context).message(),
+                       ": this file system can neither rename without replacing nor link"));
     }
     // A network file system may have made the link and lost the answer, and then find its own.
     const bool has_linked =

@@ -8,7 +8,8 @@
 #include "absl/strings/string_view.h"
 #include "common/io/fd.h"
 
-// Directories by descriptor: what files.cc and durable_file.cc share. Others use files.h.
+// Directories by descriptor: what files.cc, durable_file.cc and a LocalBlobStore, which must not be
+// led elsewhere by a path, share. Others use files.h.
 
 namespace holdfast::internal {
 

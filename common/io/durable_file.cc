@@ -20,18 +20,28 @@ namespace {
 constexpr size_t kTemporaryRandomBytes = 8;
 constexpr int kTemporaryAttemptsMax = 10;  // even one collision is a wonder
 
+absl::Status CheckNamesFile(const std::string& path) {
+  if (IsPlainName(NameOf(path)) && path.back() != '/') return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("\"", path, "\" cannot name a file"));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<DurableFile>> DurableFile::Create(const std::string& path,
                                                                  const Options& options,
                                                                  RandomSource& random) {
-  std::string name = NameOf(path);
-  if (!IsPlainName(name) || path.back() == '/') {
-    return absl::InvalidArgumentError(absl::StrCat("\"", path, "\" cannot name a file"));
-  }
+  HOLDFAST_RETURN_IF_ERROR(CheckNamesFile(path));
   HOLDFAST_ASSIGN_OR_RETURN(UniqueFd folder, internal::OpenDirectory(FolderOf(path)),
                             absl::StrCat("create ", path));
+  return CreateIn(std::move(folder), path, options, random);
+}
 
+absl::StatusOr<std::unique_ptr<DurableFile>> DurableFile::CreateIn(UniqueFd folder,
+                                                                   const std::string& path,
+                                                                   const Options& options,
+                                                                   RandomSource& random) {
+  HOLDFAST_RETURN_IF_ERROR(CheckNamesFile(path));
+  std::string name = NameOf(path);
   std::string temporary_name;
   UniqueFd file;
   for (int attempt = 0; attempt < kTemporaryAttemptsMax && !file.is_valid(); ++attempt) {

@@ -60,6 +60,13 @@ class DurableFile {
                                                              const Options& options,
                                                              RandomSource& random = SystemRandom());
 
+  // The same in a folder that is open for reading, so that the file goes there and nowhere else,
+  // whatever the path leads to by now. The last part of `path` is its name; the rest is for
+  // messages.
+  static absl::StatusOr<std::unique_ptr<DurableFile>> CreateIn(
+      UniqueFd folder, const std::string& path, const Options& options,
+      RandomSource& random = SystemRandom());
+
   ~DurableFile();
   DurableFile(const DurableFile&) = delete;
   DurableFile& operator=(const DurableFile&) = delete;

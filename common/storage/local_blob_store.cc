@@ -1,6 +1,8 @@
 #include "common/storage/local_blob_store.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -10,8 +12,8 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
+#include "common/io/directory.h"
 #include "common/io/durable_file.h"
-#include "common/io/fd.h"
 #include "common/io/files.h"
 #include "common/io/path.h"
 #include "common/storage/open_blob_store.h"
@@ -32,6 +34,27 @@ absl::Status NoBlobError(absl::string_view name) {
 absl::Status NotABlobError(absl::string_view path) {
   return absl::FailedPreconditionError(
       absl::StrCat(path, " is neither a regular file nor a folder: something else put it there"));
+}
+
+// Says what to do where the system does not allow to write.
+absl::Status ExplainRefusal(const absl::Status& status) {
+  if (!absl::IsPermissionDenied(status)) return status;
+  return Annotate(status,
+                  "it must be mounted for writing, and the user of this process allowed to write "
+                  "there");
+}
+
+// What a failed call says of the directory itself.
+absl::Status RootError(int error, const std::string& root) {
+  const absl::Status status = StatusFromErrno(error, root);
+  if (error != ENOTCONN && error != ESTALE) return status;
+  return absl::Status(status.code(),
+                      absl::StrCat(status.message(),
+                                   error == ENOTCONN ? ": the program that had mounted the "
+                                                       "share there has ended"
+                                                     : ": the server has another share there "
+                                                       "by now",
+                                   ". Unmount it and mount it again"));
 }
 
 // The folder that a blob lies in; empty for the top.
@@ -93,18 +116,21 @@ absl::StatusOr<std::unique_ptr<LocalBlobStore>> LocalBlobStore::Open(const std::
   if (directory.empty() || directory.front() != '/') {
     return absl::InvalidArgumentError(absl::StrCat("\"", directory, "\" is no absolute path"));
   }
+  UniqueFd root(open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   struct stat info;
-  if (stat(directory.c_str(), &info) != 0) {
-    const absl::Status status = StatusFromErrno(errno, directory);
-    if (!absl::IsNotFound(status)) return status;
-    return absl::NotFoundError(absl::StrCat(directory,
-                                            " does not exist: mount the share that belongs "
-                                            "there, or make the directory"));
+  if (!root.is_valid() || fstat(root.get(), &info) != 0) {
+    if (errno == ENOTDIR) {
+      return absl::FailedPreconditionError(absl::StrCat(directory, " is not a directory"));
+    }
+    if (errno == ENOENT) {
+      return absl::NotFoundError(absl::StrCat(directory,
+                                              " does not exist: mount the share that belongs "
+                                              "there, or make the directory"));
+    }
+    return RootError(errno, directory);
   }
-  if (!S_ISDIR(info.st_mode)) {
-    return absl::FailedPreconditionError(absl::StrCat(directory, " is not a directory"));
-  }
-  return std::unique_ptr<LocalBlobStore>(new LocalBlobStore(directory, info.st_dev));
+  return std::unique_ptr<LocalBlobStore>(
+      new LocalBlobStore(directory, std::move(root), info.st_dev));
 }
 
 std::string LocalBlobStore::PathOf(absl::string_view name) const {
@@ -114,16 +140,28 @@ std::string LocalBlobStore::PathOf(absl::string_view name) const {
 absl::Status LocalBlobStore::CheckRoot() const {
   struct stat info;
   if (stat(root_.c_str(), &info) != 0) {
-    if (errno != ENOENT && errno != ENOTDIR) return StatusFromErrno(errno, root_);
+    if (errno != ENOENT && errno != ENOTDIR) return RootError(errno, root_);
     return absl::UnavailableError(
         absl::StrCat(root_, " is gone: the share that belongs there seems not to be mounted"));
   }
   if (info.st_dev != device_) {
     return absl::UnavailableError(absl::StrCat(root_,
-                                               " is no longer what was opened: the share there "
-                                               "was unmounted, or mounted anew"));
+                                               " is no longer what was opened: the share that "
+                                               "belongs there seems not to be mounted, or was "
+                                               "mounted anew"));
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<UniqueFd> LocalBlobStore::OpenFolder(absl::string_view folder) const {
+  const std::string relative = folder.empty() ? "." : std::string(folder);
+  UniqueFd fd;
+  do {
+    fd = UniqueFd(
+        openat(root_fd_.get(), relative.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  } while (!fd.is_valid() && errno == EINTR);
+  if (!fd.is_valid()) return StatusFromErrno(errno, PathOf(folder));
+  return fd;
 }
 
 absl::Status LocalBlobStore::CheckFolder(absl::string_view folder) const {
@@ -189,25 +227,29 @@ absl::Status LocalBlobStore::Put(absl::string_view name, ByteSource& source) {
   if (GetFileInfo(path).ok()) {
     return absl::FailedPreconditionError(absl::StrCat(path, " is a folder, not a blob"));
   }
-  HOLDFAST_RETURN_IF_ERROR(MakeFolders(name));
+  HOLDFAST_RETURN_IF_ERROR(ExplainRefusal(MakeFolders(name)));
   constexpr DurableFile::Options kOptions = {
       .mode = kFileMode, .existing = DurableFile::Existing::kKeepAsFarAsPossible};
-  absl::StatusOr<std::unique_ptr<DurableFile>> file = DurableFile::Create(path, kOptions);
-  if (absl::IsNotFound(file.status())) {  // somebody removed a folder that had been there
+  absl::StatusOr<UniqueFd> folder = OpenFolder(FolderOfBlob(name));
+  if (absl::IsNotFound(folder.status())) {  // somebody removed a folder that had been there
     ForgetFolders();
     HOLDFAST_RETURN_IF_ERROR(MakeFolders(name));
-    file = DurableFile::Create(path, kOptions);
-    if (absl::IsNotFound(file.status())) {
-      return WithCode(file.status(), absl::StatusCode::kUnavailable);
+    folder = OpenFolder(FolderOfBlob(name));
+    if (absl::IsNotFound(folder.status())) {
+      return WithCode(folder.status(), absl::StatusCode::kUnavailable);
     }
   }
-  HOLDFAST_RETURN_IF_ERROR(file.status());
+  HOLDFAST_RETURN_IF_ERROR(folder.status());
+  const absl::StatusOr<std::unique_ptr<DurableFile>> created =
+      DurableFile::CreateIn(*std::move(folder), path, kOptions);
+  if (!created.ok()) return ExplainRefusal(created.status());
+  DurableFile& file = **created;
   for (;;) {
     HOLDFAST_ASSIGN_OR_RETURN(const absl::Span<const uint8_t> piece, source.Next());
     if (piece.empty()) break;
-    HOLDFAST_RETURN_IF_ERROR((*file)->Append(piece));
+    HOLDFAST_RETURN_IF_ERROR(file.Append(piece));
   }
-  return (*file)->Commit();
+  return file.Commit();
 }
 
 absl::Status LocalBlobStore::MakeFolders(absl::string_view name) {
@@ -224,20 +266,25 @@ absl::Status LocalBlobStore::MakeFolder(absl::string_view folder) {
     if (durable_folders_.contains(folder)) return absl::OkStatus();
   }
   const std::string path = PathOf(folder);
-  if (mkdir(path.c_str(), kFolderMode) != 0) {
+  absl::StatusOr<UniqueFd> parent = OpenFolder(FolderOfBlob(folder));
+  if (absl::IsNotFound(parent.status())) {
+    HOLDFAST_RETURN_IF_ERROR(CheckRoot());
+  }
+  HOLDFAST_RETURN_IF_ERROR(parent.status(), "make a folder");
+  const std::string folder_name = NameOf(path);
+  if (mkdirat(parent->get(), folder_name.c_str(), kFolderMode) != 0) {
     const int error = errno;
-    const absl::StatusOr<FileInfo> info = GetFileInfo(path);
-    if (absl::IsNotFound(info.status())) {
+    struct stat info;
+    if (fstatat(parent->get(), folder_name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
       HOLDFAST_RETURN_IF_ERROR(CheckRoot());
       return StatusFromErrno(error, absl::StrCat("make ", path));
     }
-    HOLDFAST_RETURN_IF_ERROR(info.status());
-    if (info->type != FileType::kDirectory) {
+    if (!S_ISDIR(info.st_mode)) {
       return absl::FailedPreconditionError(absl::StrCat(path, " is not a folder"));
     }
   }
   // Also where it was there before: whoever made it may have ended just then.
-  HOLDFAST_RETURN_IF_ERROR(SyncDirectory(PathOf(FolderOfBlob(folder))));
+  HOLDFAST_RETURN_IF_ERROR(internal::SyncDirectoryFd(parent->get(), PathOf(FolderOfBlob(folder))));
   MutexLock lock(&mutex_);
   if (durable_folders_.size() >= kDurableFoldersMax) durable_folders_.clear();
   durable_folders_.insert(std::string(folder));
@@ -301,10 +348,15 @@ absl::StatusOr<std::vector<std::string>> LocalBlobStore::ListFolders(absl::strin
 
 absl::Status LocalBlobStore::Delete(absl::string_view name) {
   HOLDFAST_RETURN_IF_ERROR(Stat(name).status());
-  const absl::Status status = RemoveFile(PathOf(name));
-  if (absl::IsNotFound(status)) return NoBlobError(name);
-  HOLDFAST_RETURN_IF_ERROR(status);
-  return SyncDirectory(PathOf(FolderOfBlob(name)));
+  const absl::StatusOr<UniqueFd> folder = OpenFolder(FolderOfBlob(name));
+  if (absl::IsNotFound(folder.status())) return NoBlobError(name);
+  HOLDFAST_RETURN_IF_ERROR(folder.status());
+  const std::string path = PathOf(name);
+  if (unlinkat(folder->get(), NameOf(path).c_str(), 0) != 0) {
+    if (errno == ENOENT) return NoBlobError(name);
+    return StatusFromErrno(errno, path);
+  }
+  return internal::SyncDirectoryFd(folder->get(), path);
 }
 
 absl::StatusOr<uint64_t> LocalBlobStore::RemoveLeftovers(absl::Time before) {

@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "common/base/mutex.h"
+#include "common/io/fd.h"
 #include "common/storage/blob_store.h"
 #include "common/storage/write_cache.h"
 
@@ -25,8 +26,9 @@ namespace holdfast {
 //   HOLDFAST_ASSIGN_OR_RETURN(auto store, LocalBlobStore::Open("/mnt/backup"));
 //
 // Open it for a job, not for months: it holds on to the file system that it was opened on. When
-// that is unmounted, or mounted anew, every call fails with UNAVAILABLE, and nothing is written to
-// what shows at the mount point instead.
+// that is unmounted, or mounted anew, every call fails with UNAVAILABLE. What was under way ends on
+// the file system that it began on: nothing is ever written to what shows at the mount point
+// instead.
 //
 // Thread-safe. Any number of processes may use one directory; of several that put the same name one
 // wins (on file systems that can neither rename without replacing nor link, the last may: names are
@@ -36,6 +38,7 @@ namespace holdfast {
 //
 // How: a name is the file's path below the directory. Files are written by DurableFile, folders are
 // made when their first file comes, and each is durable in its parent before anything in it counts.
+// Whatever changes something does so by a descriptor of the directory, which no mount can move.
 // Links are never followed below the directory; files that are neither regular nor folders, names
 // that are not a blob's, and temporary files are not seen.
 class LocalBlobStore : public BlobStore {
@@ -57,10 +60,16 @@ class LocalBlobStore : public BlobStore {
   PlaceWarning Warning() const override { return warning_; }
 
  private:
-  LocalBlobStore(std::string root, dev_t device)
-      : root_(std::move(root)), device_(device), warning_(WriteCacheWarning(device)) {}
+  LocalBlobStore(std::string root, UniqueFd root_fd, dev_t device)
+      : root_(std::move(root)),
+        root_fd_(std::move(root_fd)),
+        device_(device),
+        warning_(WriteCacheWarning(device)) {}
 
   std::string PathOf(absl::string_view name) const;
+
+  // Opens a folder of the file system that this was opened on; NOT_FOUND where there is none.
+  absl::StatusOr<UniqueFd> OpenFolder(absl::string_view folder) const;
 
   // UNAVAILABLE unless root_ is there and on the file system that it was opened on.
   absl::Status CheckRoot() const;
@@ -76,6 +85,7 @@ class LocalBlobStore : public BlobStore {
   void ForgetFolders();
 
   const std::string root_;
+  const UniqueFd root_fd_;  // for use as a starting point only: O_PATH
   const dev_t device_;
   const PlaceWarning warning_;
 

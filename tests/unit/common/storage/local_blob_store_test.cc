@@ -112,6 +112,20 @@ TEST_F(LocalBlobStoreTest, ADirectoryThatVanishesIsToldAsAShareThatIsNotMounted)
   EXPECT_THAT(FileExists(root), IsOkAndHolds(false));
 }
 
+TEST_F(LocalBlobStoreTest, NothingIsWrittenToWhatTakesThePlaceOfTheDirectory) {
+  // As when a share goes between two system calls: the path leads elsewhere, and only the path.
+  TempDir parent;
+  const std::string root = parent.Path("share");
+  ASSERT_OK(MakeDirectories(root));
+  ASSERT_OK_AND_ASSIGN(const auto store, LocalBlobStore::Open(root));
+  ASSERT_EQ(rename(root.c_str(), parent.Path("moved").c_str()), 0);
+  ASSERT_OK(MakeDirectories(root));
+  MemorySource source("bytes");
+  ASSERT_OK(store->Put("a/b", source));
+  EXPECT_THAT(ListDirectory(root), IsOkAndHolds(IsEmpty()));
+  EXPECT_THAT(ReadFile(parent.Path("moved/a/b"), 100), IsOkAndHolds("bytes"));
+}
+
 TEST_F(LocalBlobStoreTest, FoldersThatOthersRemoveAreMadeAgain) {
   ASSERT_OK(Put("a/b/one", "1"));
   ASSERT_OK(RemoveTree(directory_.Path("a")));
