@@ -13,10 +13,9 @@
 
 namespace holdfast {
 
-absl::StatusOr<std::unique_ptr<AgentService>> AgentService::Start(const AgentConfig& config,
-                                                                  const MasterKey& master_key,
-                                                                  Clock& clock,
-                                                                  RandomSource& random) {
+absl::StatusOr<std::unique_ptr<AgentService>> AgentService::Start(
+    const AgentConfig& config, const MasterKey& master_key, Clock& clock, RandomSource& random,
+    const BlobStoreOpener& open_blob_store) {
   std::unique_ptr<AgentService> agent(new AgentService(master_key, clock));
   HOLDFAST_ASSIGN_OR_RETURN(agent->states_, StateStore::Open(config.state_directory));
   const std::string scratch_directory = JoinPath(config.state_directory, "scratch");
@@ -33,6 +32,7 @@ absl::StatusOr<std::unique_ptr<AgentService>> AgentService::Start(const AgentCon
     runner.clock = &clock;
     runner.random = &random;
     runner.scratch_directory = JoinPath(scratch_directory, store_config.name);
+    runner.open_blob_store = open_blob_store;
     store.runner = BackupRunner::Create(runner);
     HOLDFAST_ASSIGN_OR_RETURN(
         store.supervisor,

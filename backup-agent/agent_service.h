@@ -16,13 +16,15 @@
 #include "common/config/config.h"
 #include "common/crypto/master_key.h"
 #include "common/rpc/server.h"
+#include "common/storage/open_blob_store.h"
 
 namespace holdfast {
 
 // An AgentService is an agent at work: all parts of holdfast-agent, wired together.
 //
 //   HOLDFAST_ASSIGN_OR_RETURN(
-//       auto agent, AgentService::Start(config, master_key, SystemClock(), SystemRandom()));
+//       auto agent, AgentService::Start(config, master_key, SystemClock(), SystemRandom(),
+//                                       OpenBlobStoreInHost));
 //   … until it shall end …
 //   if (!agent->Shutdown()) std::_Exit(…);   // something is stuck; all is saved
 //
@@ -35,11 +37,12 @@ class AgentService {
 
   // Takes up the work of all stores, and listens. The stores and destinations need not be there.
   // Does not keep a reference to `master_key`; the clock and the random source must outlive this.
+  // `open_blob_store` opens the destinations.
   //
   // Errors: those of StateStore::Open and Load, and of RpcServer::Start.
-  static absl::StatusOr<std::unique_ptr<AgentService>> Start(const AgentConfig& config,
-                                                             const MasterKey& master_key,
-                                                             Clock& clock, RandomSource& random);
+  static absl::StatusOr<std::unique_ptr<AgentService>> Start(
+      const AgentConfig& config, const MasterKey& master_key, Clock& clock, RandomSource& random,
+      const BlobStoreOpener& open_blob_store = OpenBlobStore);
 
   // As Shutdown, and waits for what is stuck.
   ~AgentService();

@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -19,6 +20,7 @@
 #include "common/config/program_inputs.h"
 #include "common/config/service_program.h"
 #include "common/crypto/key_source.h"
+#include "common/storage/host_process.h"
 
 namespace holdfast {
 namespace {
@@ -53,8 +55,8 @@ absl::Status Serve(const std::string& config_path, TerminationSignals& signals) 
   {
     HOLDFAST_ASSIGN_OR_RETURN(const MasterKey master_key,
                               ForProgram(ReadMasterKey(config.agent->master_key)));
-    HOLDFAST_ASSIGN_OR_RETURN(
-        agent, AgentService::Start(*config.agent, master_key, SystemClock(), SystemRandom()));
+    HOLDFAST_ASSIGN_OR_RETURN(agent, AgentService::Start(*config.agent, master_key, SystemClock(),
+                                                         SystemRandom(), OpenBlobStoreInHost));
   }
   signals.Wait(Cancellation());
   LogInfo("shutting down");
@@ -76,6 +78,7 @@ absl::Status Serve(const std::string& config_path, TerminationSignals& signals) 
 }  // namespace holdfast
 
 int main(int argc, char** argv) {
+  if (const std::optional<int> exit_code = holdfast::RunHostIfAsked(argc, argv)) return *exit_code;
   mallopt(M_ARENA_MAX, holdfast::kHeapsMax);
   return holdfast::RunServiceProgram(
       {.name = "holdfast-agent", .usage = holdfast::kUsage, .serve = holdfast::Serve}, argc, argv);

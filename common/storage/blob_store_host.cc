@@ -1,0 +1,150 @@
+#include "common/storage/blob_store_host.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "common/base/status_macros.h"
+#include "common/base/thread.h"
+#include "common/storage/host_protocol.h"
+
+namespace holdfast {
+
+namespace {
+
+using host::Channel;
+using host::Kind;
+using host::Message;
+using host::Reader;
+using host::Writer;
+
+// A listing is sent in messages of about this size.
+constexpr size_t kListingMessageSizeBytes = size_t{64} << 10;
+
+// The bytes of a Put, which the other end has: asks for them one by one.
+class ChannelSource : public ByteSource {
+ public:
+  explicit ChannelSource(Channel& channel) : channel_(channel) {}
+
+  absl::StatusOr<absl::Span<const uint8_t>> Next() override {
+    HOLDFAST_RETURN_IF_ERROR(channel_.Send(Kind::kNext));
+    HOLDFAST_RETURN_IF_ERROR(channel_.Receive(message_));
+    if (message_.kind == Kind::kStatus) {
+      HOLDFAST_RETURN_IF_ERROR(Reader(message_.fields).Status());
+      return absl::Span<const uint8_t>();
+    }
+    if (message_.kind != Kind::kPiece) return host::UnexpectedMessage(message_.kind);
+    return absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(message_.fields.data()),
+                               message_.fields.size());
+  }
+
+ private:
+  Channel& channel_;
+  Message message_;
+};
+
+absl::string_view AsText(absl::Span<const uint8_t> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+absl::Status ServeGet(BlobStore& store, Reader& request, Channel& channel) {
+  const std::string name = request.Text();
+  const uint64_t offset = request.Number();
+  const uint64_t length_max = request.Number();
+  HOLDFAST_RETURN_IF_ERROR(request.status());
+  const absl::StatusOr<std::unique_ptr<ByteSource>> source = store.Get(name, offset, length_max);
+  HOLDFAST_RETURN_IF_ERROR(channel.SendStatus(source.status()));
+  if (!source.ok()) return absl::OkStatus();
+  for (;;) {
+    HOLDFAST_ASSIGN_OR_RETURN(const Message message, channel.Receive());
+    if (message.kind == Kind::kClose) return absl::OkStatus();
+    if (message.kind != Kind::kNext) return host::UnexpectedMessage(message.kind);
+    const absl::StatusOr<absl::Span<const uint8_t>> piece = (*source)->Next();
+    if (!piece.ok() || piece->empty()) {
+      HOLDFAST_RETURN_IF_ERROR(channel.SendStatus(piece.status()));
+    } else {
+      HOLDFAST_RETURN_IF_ERROR(channel.Send(Kind::kPiece, AsText(*piece)));
+    }
+  }
+}
+
+absl::Status ServeList(BlobStore& store, const std::string& prefix, Channel& channel) {
+  Writer blobs;
+  const absl::Status listed = store.List(prefix, [&](const BlobInfo& info) {
+    blobs.Text(info.name).Number(info.size_bytes);
+    if (blobs.fields().size() < kListingMessageSizeBytes) return absl::OkStatus();
+    return channel.Send(Kind::kBlobs, std::exchange(blobs, Writer()));
+  });
+  if (listed.ok()) HOLDFAST_RETURN_IF_ERROR(channel.Send(Kind::kBlobs, blobs));
+  return channel.SendStatus(listed);
+}
+
+// Makes one call and answers it. An error is one of the channel.
+absl::Status ServeCall(BlobStore& store, const Message& message, Channel& channel) {
+  Reader request(message.fields);
+  if (message.kind == Kind::kGet) return ServeGet(store, request, channel);
+  const std::string name = request.Text();
+  HOLDFAST_RETURN_IF_ERROR(request.status());
+  switch (message.kind) {
+    case Kind::kStat: {
+      const absl::StatusOr<BlobInfo> info = store.Stat(name);
+      if (!info.ok()) return channel.SendStatus(info.status());
+      return channel.Send(Kind::kInfo, Writer().Number(info->size_bytes));
+    }
+    case Kind::kList:
+      return ServeList(store, name, channel);
+    case Kind::kListFolders: {
+      const absl::StatusOr<std::vector<std::string>> folders = store.ListFolders(name);
+      if (!folders.ok()) return channel.SendStatus(folders.status());
+      Writer names;
+      for (const std::string& folder : *folders) names.Text(folder);
+      return channel.Send(Kind::kNames, names);
+    }
+    case Kind::kDelete:
+      return channel.SendStatus(store.Delete(name));
+    case Kind::kPut: {
+      ChannelSource source(channel);
+      return channel.SendStatus(store.Put(name, source));
+    }
+    default:
+      return host::UnexpectedMessage(message.kind);
+  }
+}
+
+void ServeChannel(BlobStore& store, Channel channel) {
+  Message message;
+  while (channel.Receive(message).ok()) {
+    if (!ServeCall(store, message, channel).ok()) return;
+  }
+}
+
+}  // namespace
+
+void ServeBlobStore(UniqueFd control_socket,
+                    const std::function<absl::StatusOr<std::unique_ptr<BlobStore>>()>& open) {
+  Channel control(std::move(control_socket));
+  const absl::StatusOr<std::unique_ptr<BlobStore>> store = open();
+  if (!store.ok()) {
+    static_cast<void>(control.SendStatus(store.status()));
+    return;
+  }
+  const PlaceWarning warning = (*store)->Warning();
+  if (!control
+           .Send(Kind::kOpened,
+                 Writer().Text((*store)->Describe()).Text(warning.text).Number(warning.is_unsafe))
+           .ok()) {
+    return;
+  }
+  std::vector<Thread> threads;  // they end with their channels
+  for (;;) {
+    absl::StatusOr<UniqueFd> socket = control.ReceiveSocket();
+    if (!socket.ok() || !socket->is_valid()) return;
+    threads.emplace_back("channel", [&store = **store, socket = *std::move(socket)]() mutable {
+      ServeChannel(store, Channel(std::move(socket)));
+    });
+  }
+}
+
+}  // namespace holdfast

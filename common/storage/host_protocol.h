@@ -1,0 +1,130 @@
+#ifndef HOLDFAST_COMMON_STORAGE_HOST_PROTOCOL_H_
+#define HOLDFAST_COMMON_STORAGE_HOST_PROTOCOL_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "common/io/fd.h"
+
+// How a HostedBlobStore and its host talk. Both ends are one program, so nothing here has a
+// version.
+//
+// There is a control socket, and over it the store sends the host a socket for each channel. A
+// channel carries one call at a time:
+//
+//   store                                      host
+//   kStat name                                 kInfo size, or kStatus error
+//   kList prefix                               kBlobs…, kStatus
+//   kListFolders prefix                        kNames, or kStatus error
+//   kDelete name                               kStatus
+//   kPut name                                  kNext…, kStatus
+//     answers each kNext: kPiece, or kStatus of the source at its end
+//   kGet name, offset, length                  kStatus
+//     where that is OK: kNext…, kClose         answers each kNext: kPiece, or kStatus at the end
+//
+// On the control socket the host says how it opened the place, before anything else: kOpened with
+// the place's description and warning, or kStatus error.
+//
+// A message is its size and kind (4 and 1 bytes), and its fields: numbers of 8 bytes, texts with
+// their size before them; of kPiece the bytes alone. The host ends when the control socket is
+// closed at the other end, and what was under way has ended.
+
+namespace holdfast::host {
+
+enum class Kind : uint8_t {
+  kStatus = 1,
+  kOpened,
+  kStat,
+  kInfo,
+  kList,
+  kBlobs,
+  kListFolders,
+  kNames,
+  kDelete,
+  kPut,
+  kGet,
+  kNext,
+  kPiece,
+  kClose,
+};
+
+// What a message holds, apart from kPiece. At most this many bytes.
+inline constexpr size_t kMessageSizeMaxBytes = size_t{256} << 20;
+
+// Builds the fields of a message.
+class Writer {
+ public:
+  Writer& Number(uint64_t number);
+  Writer& Text(absl::string_view text);
+  Writer& Status(const absl::Status& status);
+  const std::string& fields() const { return fields_; }
+
+ private:
+  std::string fields_;
+};
+
+// Reads them. INTERNAL where they are not what was expected.
+class Reader {
+ public:
+  // Does not take ownership; the bytes must outlive this.
+  explicit Reader(absl::string_view fields) : rest_(fields) {}
+
+  uint64_t Number();
+  std::string Text();
+  absl::Status Status();
+  bool AtEnd() const { return rest_.empty(); }
+  // Whether all that was read so far was there.
+  absl::Status status() const;
+
+ private:
+  absl::string_view rest_;
+  bool is_broken_ = false;
+};
+
+struct Message {
+  Kind kind = Kind::kStatus;
+  std::string fields;
+};
+
+// One end of a channel, or of the control socket.
+//
+// Not thread-safe, but for Receive of one thread beside Send of another.
+//
+// Errors: UNAVAILABLE once the other end is gone.
+class Channel {
+ public:
+  Channel() = default;
+  explicit Channel(UniqueFd socket) : socket_(std::move(socket)) {}
+
+  absl::Status Send(Kind kind, absl::string_view fields = "");
+  absl::Status Send(Kind kind, const Writer& writer) { return Send(kind, writer.fields()); }
+  absl::Status SendStatus(const absl::Status& status);
+  absl::StatusOr<Message> Receive();
+  // Into memory that is used again and again.
+  absl::Status Receive(Message& message);
+
+  // The socket of a new channel travels over the control socket. An invalid one at its end.
+  absl::Status SendSocket(const UniqueFd& socket);
+  absl::StatusOr<UniqueFd> ReceiveSocket();
+
+  bool is_open() const { return socket_.is_valid(); }
+  void Close() { socket_.Reset(); }
+
+ private:
+  UniqueFd socket_;
+};
+
+// Two ends that are connected.
+absl::StatusOr<std::pair<UniqueFd, UniqueFd>> MakeSocketPair();
+
+// INTERNAL: the other end said something that makes no sense here.
+absl::Status UnexpectedMessage(Kind kind);
+
+}  // namespace holdfast::host
+
+#endif  // HOLDFAST_COMMON_STORAGE_HOST_PROTOCOL_H_

@@ -1,0 +1,88 @@
+#ifndef HOLDFAST_COMMON_STORAGE_HOSTED_BLOB_STORE_H_
+#define HOLDFAST_COMMON_STORAGE_HOSTED_BLOB_STORE_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "common/base/mutex.h"
+#include "common/io/fd.h"
+#include "common/storage/blob_store.h"
+#include "common/storage/host_protocol.h"
+
+namespace holdfast {
+
+// A HostedBlobStore is a store that another process, its host, works on: so that a call which the
+// medium never answers is stuck there and not here. A thread that waits for the kernel's file
+// system can't be ended by anything, and holds up the end of its process, with all locks and
+// sockets that this has; one that waits for a host ends with its process.
+//
+//   HOLDFAST_ASSIGN_OR_RETURN(auto store, HostedBlobStore::Connect(std::move(socket), on_closed));
+//
+// Thread-safe: each call that is under way has a channel of its own. Calls block as those of the
+// store that is hosted do.
+//
+// Errors: those of that store, with their messages. UNAVAILABLE where the host has ended.
+class HostedBlobStore : public BlobStore {
+ public:
+  // `control` is connected to a host that opens its place (ServeBlobStore). Waits until it has, and
+  // returns how that went. `on_closed` is called in the destructor, and where this fails, once
+  // the host was told to end.
+  static absl::StatusOr<std::unique_ptr<HostedBlobStore>> Connect(
+      UniqueFd control, absl::AnyInvocable<void()> on_closed = nullptr);
+
+  // REQUIRES: no call is under way, and no source of it is left.
+  ~HostedBlobStore() override;
+
+  absl::Status Put(absl::string_view name, ByteSource& source) override;
+  absl::StatusOr<std::unique_ptr<ByteSource>> Get(absl::string_view name, uint64_t offset,
+                                                  uint64_t length_max) override;
+  absl::StatusOr<BlobInfo> Stat(absl::string_view name) override;
+  absl::Status List(absl::string_view prefix,
+                    const std::function<absl::Status(const BlobInfo&)>& visit) override;
+  absl::StatusOr<std::vector<std::string>> ListFolders(absl::string_view prefix) override;
+  absl::Status Delete(absl::string_view name) override;
+  std::string Describe() const override { return description_; }
+  PlaceWarning Warning() const override { return warning_; }
+
+ private:
+  class Source;
+
+  HostedBlobStore(host::Channel control, absl::AnyInvocable<void()> on_closed)
+      : control_(std::move(control)), on_closed_(std::move(on_closed)) {}
+
+  absl::Status AwaitOpened();
+
+  // A channel that nobody uses; a new one if need be.
+  absl::StatusOr<host::Channel> TakeChannel();
+  void ReturnChannel(host::Channel channel);
+
+  // The channel of a blob that is open.
+  absl::StatusOr<host::Channel> BeginGet(absl::string_view name, uint64_t offset,
+                                         uint64_t length_max);
+
+  // A call that is answered by one message.
+  absl::StatusOr<host::Message> Call(host::Kind kind, absl::string_view name);
+
+  // Names the place in an error of the channel itself.
+  absl::Status HostError(const absl::Status& error) const;
+
+  std::string description_;
+  PlaceWarning warning_;
+
+  Mutex mutex_;
+  host::Channel control_ ABSL_GUARDED_BY(mutex_);
+  std::vector<host::Channel> idle_channels_ ABSL_GUARDED_BY(mutex_);
+  absl::AnyInvocable<void()> on_closed_;
+};
+
+}  // namespace holdfast
+
+#endif  // HOLDFAST_COMMON_STORAGE_HOSTED_BLOB_STORE_H_

@@ -1,0 +1,252 @@
+#include "common/storage/hosted_blob_store.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/base/exit_code.h"
+#include "common/base/thread.h"
+#include "common/io/files.h"
+#include "common/storage/blob_store_host.h"
+#include "common/storage/host_protocol.h"
+#include "common/storage/local_blob_store.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_dir.h"
+#include "tests/unit/common/storage/blob_store_conformance.h"
+
+namespace holdfast {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::SizeIs;
+
+// A host on a thread of the test, and the store at the other end.
+class Hosted {
+ public:
+  explicit Hosted(std::function<absl::StatusOr<std::unique_ptr<BlobStore>>()> open) {
+    auto sockets = host::MakeSocketPair();
+    EXPECT_OK(sockets);
+    host_ = Thread("host", [socket = std::move(sockets->second), open = std::move(open)]() mutable {
+      ServeBlobStore(std::move(socket), open);
+    });
+    connected_ = HostedBlobStore::Connect(std::move(sockets->first), [this] { ++closed_; });
+  }
+  ~Hosted() {
+    const bool was_connected = connected_.ok();
+    if (was_connected) connected_->reset();
+    EXPECT_EQ(closed_, 1);
+    host_.Join();
+  }
+
+  const absl::Status& status() const { return connected_.status(); }
+  HostedBlobStore& store() { return **connected_; }
+
+ private:
+  int closed_ = 0;
+  Thread host_;
+  absl::StatusOr<std::unique_ptr<HostedBlobStore>> connected_;
+};
+
+class HostedUnderTest : public BlobStoreUnderTest {
+ public:
+  BlobStore& store() override { return hosted_.store(); }
+
+ private:
+  TempDir directory_;
+  Hosted hosted_{[this]() -> absl::StatusOr<std::unique_ptr<BlobStore>> {
+    return LocalBlobStore::Open(directory_.path());
+  }};
+};
+
+INSTANTIATE_TEST_SUITE_P(Hosted, BlobStoreConformanceTest,
+                         testing::Values(BlobStoreMaker{
+                             "Hosted", [] { return std::make_unique<HostedUnderTest>(); }}),
+                         BlobStoreConformanceTest::NameOf);
+
+// What is behind the host, when the test wants to decide it.
+class FakePlace : public BlobStore {
+ public:
+  absl::Status Put(absl::string_view /*name*/, ByteSource& source) override {
+    for (;;) {
+      const auto piece = source.Next();
+      if (!piece.ok()) return piece.status();
+      if (piece->empty()) return put_status;
+      pieces.push_back(piece->size());
+    }
+  }
+  absl::StatusOr<std::unique_ptr<ByteSource>> Get(absl::string_view /*name*/, uint64_t /*offset*/,
+                                                  uint64_t /*length_max*/) override {
+    return MarkDeniedBySystem(absl::PermissionDeniedError("no"));
+  }
+  absl::StatusOr<BlobInfo> Stat(absl::string_view /*name*/) override {
+    return absl::DataLossError("gone");
+  }
+  absl::Status List(absl::string_view /*prefix*/,
+                    const std::function<absl::Status(const BlobInfo&)>& visit) override {
+    for (int i = 0; i < 10'000; ++i) {
+      absl::Status status = visit({.name = "blob-" + std::to_string(i), .size_bytes = 1});
+      if (!status.ok()) return status;
+    }
+    return absl::UnavailableError("broke off");
+  }
+  absl::StatusOr<std::vector<std::string>> ListFolders(absl::string_view /*prefix*/) override {
+    return std::vector<std::string>{"a", "b"};
+  }
+  absl::Status Delete(absl::string_view /*name*/) override { return absl::OkStatus(); }
+  std::string Describe() const override { return "fake://place"; }
+  PlaceWarning Warning() const override { return {.text = "beware", .is_unsafe = true}; }
+
+  absl::Status put_status;
+  std::vector<size_t> pieces;
+};
+
+class HostedBlobStoreTest : public testing::Test {
+ protected:
+  HostedBlobStore& store() { return hosted_.store(); }
+
+  FakePlace* place_ = nullptr;
+  Hosted hosted_{[this]() -> absl::StatusOr<std::unique_ptr<BlobStore>> {
+    auto place = std::make_unique<FakePlace>();
+    place_ = place.get();
+    return place;
+  }};
+};
+
+TEST_F(HostedBlobStoreTest, TellsWhatThePlaceIs) {
+  EXPECT_EQ(store().Describe(), "fake://place");
+  EXPECT_EQ(store().Warning().text, "beware");
+  EXPECT_TRUE(store().Warning().is_unsafe);
+}
+
+TEST_F(HostedBlobStoreTest, ErrorsComeAsTheyAre) {
+  const absl::Status denied = store().Get("a", 0, 1).status();
+  EXPECT_THAT(denied, StatusIs(absl::StatusCode::kPermissionDenied, "no"));
+  EXPECT_EQ(ExitCodeFor(denied), kExitFailure);  // the mark of the system is still there
+  EXPECT_THAT(store().Stat("a"), StatusIs(absl::StatusCode::kDataLoss, "gone"));
+  place_->put_status = absl::ResourceExhaustedError("full");
+  MemorySource source("bytes");
+  EXPECT_THAT(store().Put("a", source), StatusIs(absl::StatusCode::kResourceExhausted, "full"));
+  EXPECT_THAT(store().ListFolders(""), IsOkAndHolds(ElementsAre("a", "b")));
+}
+
+TEST_F(HostedBlobStoreTest, AListingThatBreaksOffIsAnErrorAfterWhatCame) {
+  int seen = 0;
+  EXPECT_THAT(store().List("",
+                           [&](const BlobInfo& info) {
+                             EXPECT_EQ(info.name, "blob-" + std::to_string(seen++));
+                             return absl::OkStatus();
+                           }),
+              StatusIs(absl::StatusCode::kUnavailable, "broke off"));
+  EXPECT_GT(seen, 5'000);
+}
+
+TEST_F(HostedBlobStoreTest, LargePiecesTravelInParts) {
+  const std::string bytes((3 << 20) + 1, 'x');
+  MemorySource source(bytes);
+  EXPECT_OK(store().Put("a", source));
+  EXPECT_THAT(place_->pieces, ElementsAre(1 << 20, 1 << 20, 1 << 20, 1));
+}
+
+TEST_F(HostedBlobStoreTest, APlaceThatCanNotBeOpenedIsNotConnected) {
+  const Hosted hosted([]() -> absl::StatusOr<std::unique_ptr<BlobStore>> {
+    return absl::NotFoundError("mount it");
+  });
+  EXPECT_THAT(hosted.status(), StatusIs(absl::StatusCode::kNotFound, "mount it"));
+}
+
+// A host that ends in the middle of everything.
+class DyingHostTest : public testing::Test {
+ protected:
+  DyingHostTest() {
+    auto control = host::MakeSocketPair();
+    EXPECT_OK(control);
+    control_ = host::Channel(std::move(control->second));
+    EXPECT_OK(control_.Send(host::Kind::kOpened,
+                            host::Writer().Text("file:///mnt/share").Text("").Number(0)));
+    auto store = HostedBlobStore::Connect(std::move(control->first));
+    EXPECT_OK(store);
+    store_ = *std::move(store);
+  }
+
+  // Answers one message, then goes.
+  Thread DieAfter(host::Kind kind, const absl::Status& status) {
+    return Thread("host", [this, kind, status] {
+      auto socket = control_.ReceiveSocket();
+      ASSERT_OK(socket);
+      host::Channel channel(*std::move(socket));
+      EXPECT_OK(channel.Receive());
+      if (kind == host::Kind::kStatus) {
+        EXPECT_OK(channel.SendStatus(status));
+      } else {
+        EXPECT_OK(channel.Send(kind));
+      }
+      EXPECT_OK(channel.Receive());
+      control_.Close();
+    });
+  }
+
+  host::Channel control_;
+  std::unique_ptr<HostedBlobStore> store_;
+};
+
+TEST_F(DyingHostTest, APutIsUnavailable) {
+  const Thread host = DieAfter(host::Kind::kNext, absl::OkStatus());
+  MemorySource source("bytes");
+  EXPECT_THAT(store_->Put("a", source),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("file:///mnt/share")));
+  EXPECT_THAT(store_->Stat("a"), StatusIs(absl::StatusCode::kUnavailable));
+}
+
+TEST_F(DyingHostTest, ASourceIsUnavailable) {
+  const Thread host = DieAfter(host::Kind::kStatus, absl::OkStatus());
+  auto source = store_->Get("a", 0, 1);
+  ASSERT_OK(source);
+  EXPECT_THAT((*source)->Next(),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("file:///mnt/share")));
+  EXPECT_THAT((*source)->Next(), StatusIs(absl::StatusCode::kUnavailable));
+}
+
+TEST(BlobStoreHostTest, APutWhoseOtherEndDiesLeavesNothing) {
+  TempDir directory;
+  auto control = host::MakeSocketPair();
+  ASSERT_OK(control);
+  Thread serving("host", [&, socket = std::move(control->second)]() mutable {
+    ServeBlobStore(std::move(socket), [&]() -> absl::StatusOr<std::unique_ptr<BlobStore>> {
+      return LocalBlobStore::Open(directory.path());
+    });
+  });
+  {
+    host::Channel store(std::move(control->first));
+    ASSERT_OK(store.Receive());
+    auto sockets = host::MakeSocketPair();
+    ASSERT_OK(sockets);
+    ASSERT_OK(store.SendSocket(sockets->second));
+    sockets->second.Reset();
+    host::Channel channel(std::move(sockets->first));
+    ASSERT_OK(channel.Send(host::Kind::kPut, host::Writer().Text("a/b")));
+    ASSERT_OK(channel.Receive());
+    ASSERT_OK(channel.Send(host::Kind::kPiece, "bytes"));
+    ASSERT_OK(channel.Receive());
+  }
+  serving.Join();
+  ASSERT_OK_AND_ASSIGN(const auto entries, ListDirectory(directory.Path("a")));
+  EXPECT_THAT(entries, SizeIs(0));
+}
+
+TEST(HostProtocolTest, WhatIsTooShortIsSaid) {
+  host::Reader reader("1234");
+  EXPECT_EQ(reader.Number(), 0u);
+  EXPECT_THAT(reader.status(), StatusIs(absl::StatusCode::kInternal));
+  const std::string text = host::Writer().Number(100).fields() + "short";
+  host::Reader cut(text);
+  EXPECT_EQ(cut.Text(), "");
+  EXPECT_THAT(cut.Status(), StatusIs(absl::StatusCode::kInternal));
+}
+
+}  // namespace
+}  // namespace holdfast
