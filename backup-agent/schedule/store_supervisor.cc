@@ -454,7 +454,7 @@ std::optional<RunView> StoreSupervisor::CurrentView() const {
 }
 
 void StoreSupervisor::EndRun(BackupRunOutcome outcome) {
-  const bool has_succeeded = outcome.status.ok();
+  const bool has_backup = outcome.backup.has_value();
   TriggerQueue::Outcome triggers;
   {
     MutexLock lock(&mutex_);
@@ -479,7 +479,8 @@ void StoreSupervisor::EndRun(BackupRunOutcome outcome) {
   Deliver(std::move(triggers));
   if (is_stopping_) return;
   StartListing();
-  if (has_succeeded) upkeep_->PruneSoon();
+  // Also where too few hold it: a destination that goes on must not fill up while another is gone.
+  if (has_backup) upkeep_->PruneSoon();
 }
 
 TriggerQueue::Outcome StoreSupervisor::RecordEnd(const absl::Status& status,

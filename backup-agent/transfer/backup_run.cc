@@ -173,7 +173,7 @@ absl::Status BackupRun::OpenDestinations() {
   for (const std::unique_ptr<Destination>& destination : destinations_) {
     if (WorkerPool::HasLeftBehind(destination->url())) {
       destination->Leave(absl::UnavailableError(
-          "a call into it from an earlier run has still not returned: the share hangs"));
+          "it is unresponsive: a call into it from an earlier run has still not returned"));
       continue;
     }
     const auto remembered = memory_.destinations().find(destination->name());
@@ -202,7 +202,7 @@ absl::Status BackupRun::OpenDestinations() {
     destination->open = *std::move(open);
   }
   HOLDFAST_RETURN_IF_ERROR(run_.token().status());
-  return CheckEnoughLeft();
+  return CheckAnyLeft();
 }
 
 absl::Status BackupRun::AgreeOnBackupKey() {
@@ -232,7 +232,7 @@ absl::Status BackupRun::AgreeOnBackupKey() {
     if (opened.ok()) key_owner_ = destination->open;
   }
   HOLDFAST_RETURN_IF_ERROR(run_.token().status());
-  HOLDFAST_RETURN_IF_ERROR(CheckEnoughLeft());
+  HOLDFAST_RETURN_IF_ERROR(CheckAnyLeft());
 
   // Sealed bytes are the same everywhere, so each destination must have the key that sealed them.
   const auto key =
@@ -253,7 +253,7 @@ absl::Status BackupRun::AgreeOnBackupKey() {
         "same bytes as the other destinations: use an empty place for it"));
   }
   HOLDFAST_RETURN_IF_ERROR(run_.token().status());
-  return CheckEnoughLeft();
+  return CheckAnyLeft();
 }
 
 // --- Compare ---------------------------------------------------------------------------------
@@ -320,7 +320,7 @@ absl::Status BackupRun::Compare() {
     held_[one.destination->index()] = *std::move(found);
   }
   HOLDFAST_RETURN_IF_ERROR(run_.token().status());
-  HOLDFAST_RETURN_IF_ERROR(CheckEnoughLeft());
+  HOLDFAST_RETURN_IF_ERROR(CheckAnyLeft());
   LookForSetBackDestinations();
   CountItems();
   return absl::OkStatus();
@@ -464,7 +464,7 @@ absl::Status BackupRun::Transfer() {
     HOLDFAST_RETURN_IF_ERROR(first_error_);
   }
   HOLDFAST_RETURN_IF_ERROR(run_.token().status());
-  return CheckEnoughLeft();
+  return CheckAnyLeft();
 }
 
 void BackupRun::ProcessItems() {
@@ -548,8 +548,8 @@ bool BackupRun::ProveAt(const Item& item, const ObjectEntry& entry, Destination&
   if (waited.ok()) return proof.Take().ok();
   if (absl::IsDeadlineExceeded(waited) && destination.IsActive()) {
     destination.SetStuck();
-    destination.Leave(absl::UnavailableError(
-        absl::StrCat("prove object ", entry.name(), ": ", waited.message())));
+    destination.Leave(absl::UnavailableError(absl::StrCat(
+        "prove object ", entry.name(), ": it is unresponsive, it ", waited.message())));
   }
   return false;
 }
@@ -573,7 +573,7 @@ void BackupRun::CopyObject(Item& item, const ObjectEntry& entry, Destination& fr
       if (absl::IsDeadlineExceeded(chunk.status()) && from.IsActive()) {
         from.SetStuck();
         from.Leave(absl::UnavailableError(absl::StrCat("read object ", entry.name(),
-                                                       ": no bytes came for ",
+                                                       ": it is unresponsive, no bytes came for ",
                                                        absl::FormatDuration(kStallMax))));
       } else if (from.IsActive()) {
         Warn(from, absl::StrCat("an object can't be read there and is sent again: ",
@@ -674,7 +674,7 @@ absl::StatusOr<bool> BackupRun::MarksStillHold() {
     if (holds.ok() && !*holds) all_hold = false;
   }
   HOLDFAST_RETURN_IF_ERROR(run_.token().status());
-  HOLDFAST_RETURN_IF_ERROR(CheckEnoughLeft());
+  HOLDFAST_RETURN_IF_ERROR(CheckAnyLeft());
   return all_hold;
 }
 
@@ -791,7 +791,7 @@ absl::Status BackupRun::Commit() {
     });
   }
   HOLDFAST_RETURN_IF_ERROR(run_.token().status());
-  return CheckEnoughLeft();
+  return CheckAnyLeft();
 }
 
 // --- End -------------------------------------------------------------------------------------
@@ -928,6 +928,13 @@ std::vector<Destination*> BackupRun::ActiveDestinations() const {
   return active;
 }
 
+absl::Status BackupRun::CheckAnyLeft() const {
+  const bool is_any_left = std::any_of(
+      destinations_.begin(), destinations_.end(),
+      [](const std::unique_ptr<Destination>& destination) { return destination->failure().ok(); });
+  return is_any_left ? absl::OkStatus() : CheckEnoughLeft();
+}
+
 absl::Status BackupRun::CheckEnoughLeft() const {
   std::vector<std::string> failures;
   std::optional<absl::StatusCode> code;
@@ -953,8 +960,8 @@ void BackupRun::OnLeft(Destination& destination) {
     result.set_state(v1::DestinationResult::STATE_FAILED);
     result.set_error(std::string(failure.message()));
   });
-  const absl::Status enough = CheckEnoughLeft();
-  if (!enough.ok()) run_.Cancel(enough);
+  const absl::Status left = CheckAnyLeft();
+  if (!left.ok()) run_.Cancel(left);
 }
 
 void BackupRun::Warn(const Destination& destination, const std::string& warning) {

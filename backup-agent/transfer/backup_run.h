@@ -107,7 +107,9 @@ class BackupRun {
                        const std::vector<Destination*>& at);
 
   std::vector<Destination*> ActiveDestinations() const;
-  // OK while enough destinations are left.
+  // OK while any destination is left: the run goes on for it, also where it can't succeed any more.
+  absl::Status CheckAnyLeft() const;
+  // OK while enough destinations are left for the run to succeed.
   absl::Status CheckEnoughLeft() const;
   void OnLeft(Destination& destination);
   void Warn(const Destination& destination, const std::string& warning);

@@ -75,6 +75,14 @@ void Destination::Leave(const absl::Status& reason) {
   if (on_left_) on_left_(*this);
 }
 
+absl::Status Destination::WhyGone() const {
+  // Those who come second know it before the cancellation does.
+  const absl::Status left = failure();
+  if (!left.ok()) return left;
+  const absl::Status gone = gone_.token().status();
+  return gone.ok() ? run_.status() : gone;
+}
+
 void Destination::Shutdown(MonotonicTime deadline) {
   pool_.Shutdown(clock_, is_stuck_ ? MonotonicTime() : deadline);
 }

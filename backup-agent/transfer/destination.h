@@ -90,6 +90,10 @@ class Destination {
   // cancelled.
   void Leave(const absl::Status& reason);
 
+  // Why it is no longer part of the run; never OK after Leave, whoever else called that at the same
+  // moment, nor once it is not active.
+  absl::Status WhyGone() const;
+
   // Runs `work` on a thread of the destination.
   template <typename R>
   Pending<R> Start(absl::AnyInvocable<R()> work) {
@@ -105,9 +109,9 @@ class Destination {
     if (absl::IsDeadlineExceeded(waited) && IsActive()) {
       SetStuck();
       Leave(absl::UnavailableError(
-          absl::StrCat(what, ": ", waited.message(), ": it is stuck or far too slow")));
+          absl::StrCat(what, ": it is unresponsive, it ", waited.message())));
     }
-    if (!waited.ok()) return R(cancellation().status());
+    if (!waited.ok()) return R(WhyGone());
     R result = pending.Take();
     if (!IsOk(result)) Leave(Annotate(StatusOf(result), what));
     return result;

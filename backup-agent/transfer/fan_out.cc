@@ -50,16 +50,16 @@ absl::Status ObjectFanOut::Write(const Chunk& chunk) {
       case PushResult::kTimedOut:
         leg.destination->SetStuck();
         leg.destination->Leave(absl::UnavailableError(
-            absl::StrCat("write ", path_, ": it took no data for ", absl::FormatDuration(kStallMax),
-                         ": it is stuck or far too slow, and catches up in a later run")));
-        leg.result = leg.destination->cancellation().status();
+            absl::StrCat("write ", path_, ": it is unresponsive, it took no data for ",
+                         absl::FormatDuration(kStallMax), "; it catches up in a later run")));
+        leg.result = leg.destination->WhyGone();
         break;
       case PushResult::kClosed:
         leg.result = leg.destination->Await(leg.put, absl::StrCat("write ", path_), kStallMax);
         if (leg.result->ok() && **leg.result == Found::kNothing) {
           leg.destination->Leave(absl::InternalError(
               absl::StrCat("write ", path_, ": it took only a part and said that all was well")));
-          leg.result = leg.destination->cancellation().status();
+          leg.result = leg.destination->WhyGone();
         }
         is_taken |= leg.result->ok();
         break;
@@ -82,8 +82,8 @@ void ObjectFanOut::Fail(const absl::Status& reason) {
         leg.put.Await(clock_, leg.destination->cancellation(), kStallMax, leg.progress);
     if (absl::IsDeadlineExceeded(waited) && leg.destination->IsActive()) {
       leg.destination->SetStuck();
-      leg.destination->Leave(
-          absl::UnavailableError(absl::StrCat("give up ", path_, ": ", waited.message())));
+      leg.destination->Leave(absl::UnavailableError(
+          absl::StrCat("give up ", path_, ": it is unresponsive, it ", waited.message())));
     }
   }
 }

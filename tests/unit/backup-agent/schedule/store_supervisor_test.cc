@@ -993,7 +993,7 @@ TEST_F(StoreSupervisorTest, StoreIsNotAcceptedDuringARunOrUnseen) {
 
 // --- Retention -------------------------------------------------------------------------------
 
-TEST_F(StoreSupervisorTest, PrunesAfterARunThatSucceeded) {
+TEST_F(StoreSupervisorTest, PrunesAfterARunThatLeftABackup) {
   Start();
   TriggerAnswer failing = Trigger(NewBackup());
   runner_.AwaitRun(1);
@@ -1033,6 +1033,16 @@ TEST_F(StoreSupervisorTest, NothingIsRemovedForGoodUntilTheClockWasSteadyForAWee
   clock_.SetWallTime(clock_.Now() + absl::Hours(24 * 30));
   EXPECT_THAT(refusal_after(absl::Seconds(1)), HasSubstr("for a week"));
   EXPECT_EQ(refusal_after(absl::Hours(24 * 7)), "");
+}
+
+TEST_F(StoreSupervisorTest, PrunesAlsoWhereTooFewHoldTheBackup) {
+  config_.destinations.push_back({"share", "file:///mnt/share"});
+  Start();
+  TriggerAnswer failing = Trigger(NewBackup());
+  runner_.AwaitRun(1);
+  runner_.Succeed({"local"});
+  EXPECT_FALSE(failing.Await().ok());
+  runner_.AwaitPrunes(1);
 }
 
 TEST_F(StoreSupervisorTest, RetentionIsTriedBeforeItIsSet) {

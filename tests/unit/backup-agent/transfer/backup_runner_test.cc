@@ -440,8 +440,25 @@ TEST_F(BackupRunnerTest, FailingDestinationLeavesAndTheOthersGoOn) {
   EXPECT_THAT(memory_.destinations().at("b").last_error(), HasSubstr("disk full"));
 }
 
-TEST_F(BackupRunnerTest, RunEndsAsSoonAsTooFewCanHoldTheBackup) {
+TEST_F(BackupRunnerTest, RunGoesOnForADestinationThatIsLeftThoughTooFewAre) {
   AddDestination("a");
+  AddDestination("b");
+  source_.SetFile(Name(kTable), Noise(3 << 20));
+  Hook("b", FailOn([](BlobCall call,
+                      const std::string& name) { return call == BlobCall::kPut && IsObject(name); },
+                   absl::ResourceExhaustedError("disk full")));
+  const BackupRunOutcome outcome = Run();
+  EXPECT_THAT(outcome.status,
+              StatusIs(absl::StatusCode::kResourceExhausted,
+                       HasSubstr("1 of 2 destinations could take the backup, and 2 must: b: ")));
+  ASSERT_TRUE(outcome.backup.has_value());
+  EXPECT_THAT(outcome.backup->destination_names(), ElementsAre("a"));
+  EXPECT_TRUE(Restore("a", outcome.backup->backup_id()) == source_.files());
+  EXPECT_EQ(observer_->run().destinations(0).state(), v1::DestinationResult::STATE_SUCCEEDED);
+  EXPECT_EQ(observer_->run().destinations(1).state(), v1::DestinationResult::STATE_FAILED);
+}
+
+TEST_F(BackupRunnerTest, RunEndsAsSoonAsNoDestinationIsLeft) {
   AddDestination("b");
   source_.SetFile(Name(kTable), Noise(3 << 20));
   source_.SetFile(Name(kOtherTable), Noise(3 << 20, 2));
@@ -452,10 +469,10 @@ TEST_F(BackupRunnerTest, RunEndsAsSoonAsTooFewCanHoldTheBackup) {
   const BackupRunOutcome outcome = Run();
   EXPECT_THAT(outcome.status,
               StatusIs(absl::StatusCode::kResourceExhausted,
-                       HasSubstr("1 of 2 destinations could take the backup, and 2 must: b: ")));
+                       HasSubstr("0 of 1 destinations could take the backup, and 1 must: b: ")));
   EXPECT_FALSE(outcome.backup.has_value());
-  EXPECT_THAT(Names("a", "backups"), IsEmpty());
-  EXPECT_EQ(TemporaryFiles("a"), 0);
+  EXPECT_THAT(Names("b", "backups"), IsEmpty());
+  EXPECT_EQ(TemporaryFiles("b"), 0);
 }
 
 TEST_F(BackupRunnerTest, NoManifestIsWrittenWhereAnObjectFailed) {
@@ -572,7 +589,7 @@ TEST_F(BackupRunnerTest, StuckDestinationLeavesTheRunAndIsNotWaitedFor) {
   clock.Advance(absl::Seconds(61));
   thread.Join();
   EXPECT_OK(outcome.status);
-  EXPECT_THAT(observer_->run().destinations(0).error(), HasSubstr("stuck or far too slow"));
+  EXPECT_THAT(observer_->run().destinations(0).error(), HasSubstr("unresponsive"));
   ASSERT_TRUE(outcome.backup.has_value());
   EXPECT_THAT(outcome.backup->destination_names(), ElementsAre("well"));
   EXPECT_TRUE(Restore("well", outcome.backup->backup_id()) == source_.files());
