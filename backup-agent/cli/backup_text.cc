@@ -204,6 +204,7 @@ std::string FormatStatus(const v1::GetBackupStatusResponse& response, absl::Time
       }
       AddLine(&text, "  destination",
               absl::StrCat(destination.destination_name(), " (", destination.url(), "): ", state));
+      if (!destination.warning().empty()) AddLine(&text, "  warning", destination.warning());
     }
   }
   return text;

@@ -65,6 +65,8 @@ struct PreparedDestination {
   std::string repository_id;
   bool made_directory = false;
   bool made_repository = false;
+  // What is known against the place; empty where nothing is.
+  std::string warning;
 };
 
 absl::StatusOr<PreparedDestination> PrepareDestination(const DestinationConfig& destination,
@@ -82,6 +84,7 @@ absl::StatusOr<PreparedDestination> PrepareDestination(const DestinationConfig& 
   }
   if (!repository.ok()) return repository.status();
   prepared.repository_id = repository->repository_id().ToText();
+  prepared.warning = place.blobs->Warning().text;
   return prepared;
 }
 
@@ -102,6 +105,7 @@ std::string ToJson(const Installation& plan, const MasterKey& key,
     entry.AddString("repository_id", prepared.repository_id);
     entry.AddBool("made_directory", prepared.made_directory);
     entry.AddBool("made_repository", prepared.made_repository);
+    if (!prepared.warning.empty()) entry.AddString("warning", prepared.warning);
     array.Add(entry.ToText());
   }
   object.AddJson("destinations", array.ToText());
@@ -158,6 +162,10 @@ absl::Status RunCommand(const InitArguments& arguments, CommandContext& context)
     HOLDFAST_ASSIGN_OR_RETURN(PreparedDestination prepared,
                               PrepareDestination(destination, context),
                               absl::StrCat("destination ", destination.name));
+    if (!prepared.warning.empty()) {
+      context.console.Complain(
+          absl::StrCat("warning: destination ", destination.name, ": ", prepared.warning));
+    }
     destinations.push_back(std::move(prepared));
   }
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -147,7 +148,8 @@ absl::Status RunCommand(const SettingsSetArguments& arguments, CommandContext& c
   HOLDFAST_ASSIGN_OR_RETURN(std::string socket, FindAgentSocket(context));
   AgentClient agent(std::move(socket), context.cancellation);
   v1::UpdateSettingsRequest request;
-  HOLDFAST_ASSIGN_OR_RETURN(*request.mutable_settings(), ReadSettings(agent, context));
+  HOLDFAST_ASSIGN_OR_RETURN(const v1::Settings before, ReadSettings(agent, context));
+  *request.mutable_settings() = before;
   if (!arguments.from.source.empty()) {
     HOLDFAST_ASSIGN_OR_RETURN(v1::Settings settings, ReadSettings(arguments.from, context));
     settings.set_store_name(request.settings().store_name());
@@ -155,7 +157,19 @@ absl::Status RunCommand(const SettingsSetArguments& arguments, CommandContext& c
     *request.mutable_settings() = std::move(settings);
   }
   HOLDFAST_RETURN_IF_ERROR(Apply(arguments, request.mutable_settings()));
+  std::set<std::string> urls_before;
+  for (const v1::Destination& destination : before.destinations()) {
+    urls_before.insert(destination.url());
+  }
   HOLDFAST_ASSIGN_OR_RETURN(const v1::Settings after, agent.UpdateSettings(request));
+  for (const v1::Destination& destination : after.destinations()) {
+    if (urls_before.count(destination.url()) > 0) continue;
+    // The agent has just used it, so it is there, and answers.
+    const absl::StatusOr<OpenedPlace> place = OpenPlace(destination.url(), context.cancellation);
+    if (!place.ok() || place->blobs->Warning().text.empty()) continue;
+    context.console.Complain(absl::StrCat("warning: destination ", destination.name(), ": ",
+                                          place->blobs->Warning().text));
+  }
   return PrintSettings(after, context);
 }
 

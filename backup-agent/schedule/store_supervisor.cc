@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "backup-agent/proving/proof_schedule.h"
 #include "backup-agent/retention/retention_policy.h"
@@ -41,6 +42,23 @@ constexpr absl::string_view kCutRunError = "the agent was stopped while it ran";
 
 absl::Status ShuttingDown() {
   return absl::UnavailableError("the agent is shutting down; try again later");
+}
+
+// Adds what the run that ended last warned of at a destination, unless it is said already.
+void AddRunWarning(const std::deque<v1::Run>& runs, absl::string_view destination_name,
+                   v1::DestinationStatus& shown) {
+  if (runs.empty()) return;
+  for (const v1::DestinationResult& result : runs.front().destinations()) {
+    if (result.destination_name() != destination_name || result.warning().empty() ||
+        absl::StrContains(shown.warning(), result.warning())) {
+      continue;
+    }
+    if (absl::StrContains(result.warning(), shown.warning())) {
+      shown.set_warning(result.warning());
+    } else {
+      shown.set_warning(absl::StrCat(shown.warning(), "; ", result.warning()));
+    }
+  }
 }
 
 // What a request of TriggerBackup needs; the errors are those of the call.
@@ -931,6 +949,12 @@ void StoreSupervisor::ListDestinations() {
     wants_listing_ = true;  // it may be of destinations, or of a store, that are no more
   } else if (listing.ok()) {
     catalog_.FinishListing(begin, *listing);
+    // Of a place that does not answer nothing new is known.
+    for (const v1::Destination& destination : settings.destinations()) {
+      const std::string& name = destination.name();
+      if (listing->errors.count(name) == 0) place_warnings_.erase(name);
+    }
+    place_warnings_.insert(listing->warnings.begin(), listing->warnings.end());
     upkeep_->OnListed(HoldingDestinations());
   }
   if (wants_listing_) StartListing();
@@ -1082,6 +1106,7 @@ absl::StatusOr<v1::Settings> StoreSupervisor::ApplySettings(
   for (const v1::Destination& destination : added) {
     kept.erase(destination.name());
     success_times_.erase(destination.name());
+    place_warnings_.erase(destination.name());
   }
   catalog_.KeepDestinations(kept);
   upkeep_->KeepDestinations(kept);
@@ -1153,6 +1178,14 @@ v1::BackupStatus StoreSupervisor::GetStatus() {
         success_time = absl::FromUnixMicros(memory.last_success_time_us());
       }
     }
+    const auto place_warning = place_warnings_.find(destination.name());
+    if (place_warning != place_warnings_.end()) {
+      shown.set_warning(place_warning->second.text);
+      if (place_warning->second.is_unsafe) {
+        verdict.unsafe_destinations.push_back({destination.name(), place_warning->second.text});
+      }
+    }
+    AddRunWarning(runs_, destination.name(), shown);
     if (success_time.has_value()) {
       *shown.mutable_last_success_time() = ToProto(*success_time);
       const auto seen = success_times_.find(destination.name());

@@ -260,6 +260,8 @@ class StoreSupervisor : private UpkeepHost {
   bool wants_listing_ ABSL_GUARDED_BY(mutex_) = false;
   bool is_updating_ ABSL_GUARDED_BY(mutex_) = false;
   bool is_accepting_ ABSL_GUARDED_BY(mutex_) = false;
+  // What is known against the places of destinations, by their names; as of the last listing.
+  std::map<std::string, PlaceWarning> place_warnings_ ABSL_GUARDED_BY(mutex_);
 
   // Answers of triggers that are given once they are saved.
   struct AnswerToSave {

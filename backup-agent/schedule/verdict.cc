@@ -63,6 +63,11 @@ VerdictOutput ReachVerdict(const VerdictInput& input) {
                                " does not hold the newest backup"),
                   behind.error));
   }
+  for (const VerdictInput::Behind& unsafe : input.unsafe_destinations) {
+    add(v1::BackupStatus::VERDICT_DEGRADED,
+        WithCause(absl::StrCat("destination ", unsafe.destination_name, " can't be relied on"),
+                  unsafe.error));
+  }
   for (const VerdictInput::Behind& behind : input.proof_errors) {
     add(v1::BackupStatus::VERDICT_DEGRADED,
         absl::StrCat("destination ", behind.destination_name, ": ", behind.error));

@@ -33,6 +33,8 @@ struct VerdictInput {
   std::vector<Behind> destinations_behind;
   // Where old backups can't be deleted.
   std::vector<Behind> prune_errors;
+  // Destinations that say they have stored what they may lose, with what to do.
+  std::vector<Behind> unsafe_destinations;
   // Where a check or drill found damage, or could not be made; and where no drill succeeded lately.
   std::vector<Behind> proof_errors;
   std::vector<Behind> unproven;

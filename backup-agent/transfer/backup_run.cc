@@ -200,6 +200,8 @@ absl::Status BackupRun::OpenDestinations() {
       continue;
     }
     destination->open = *std::move(open);
+    const PlaceWarning warning = destination->open->place->Warning();
+    if (!warning.text.empty()) Warn(*destination, warning.text);
   }
   HOLDFAST_RETURN_IF_ERROR(run_.token().status());
   return CheckAnyLeft();

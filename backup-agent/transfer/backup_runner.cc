@@ -39,10 +39,12 @@ struct ListedAt {
   std::vector<ListedBackup> backups;  // oldest first by lineage
   // The hash of the newest one's manifest; that of the others is in the one that follows.
   std::string latest_hash;
+  PlaceWarning warning;
 };
 
 absl::StatusOr<ListedAt> ListAt(const OpenDestination& open) {
   ListedAt listed;
+  listed.warning = open.place->Warning();
   HOLDFAST_ASSIGN_OR_RETURN(const bool has_backups, HasBackups(open));
   if (!has_backups) return listed;
   HOLDFAST_ASSIGN_OR_RETURN(BackupListing listing, open.store->ListBackups());
@@ -179,6 +181,7 @@ class BackupRunnerImpl : public BackupRunner {
         listing.errors[name] = listed.status();
         continue;
       }
+      if (!listed->warning.text.empty()) listing.warnings[name] = listed->warning;
       for (const ListedBackup& at_destination : listed->backups) {
         const BackupSummary& summary = at_destination.summary;
         v1::Backup& backup =
@@ -293,7 +296,7 @@ class BackupRunnerImpl : public BackupRunner {
     if (WorkerPool::HasLeftBehind(config.url())) {
       return absl::FailedPreconditionError(
           absl::StrCat("destination ", config.name(),
-                       ": an earlier call into it has still not returned: the share hangs"));
+                       " is unresponsive: an earlier call into it has still not returned"));
     }
     Destination destination(config, 0, Cancellation(), *dependencies_.clock, nullptr);
     absl::Status prepared = destination.Await(
@@ -392,8 +395,8 @@ class BackupRunnerImpl : public BackupRunner {
     for (Asked& one : asked) {
       if (!one.result.has_value()) {
         answers.push_back({one.destination->name(),
-                           absl::UnavailableError("an earlier call into it has still not returned: "
-                                                  "the share hangs")});
+                           absl::UnavailableError("it is unresponsive: an earlier call into it has "
+                                                  "still not returned")});
         continue;
       }
       answers.push_back(

@@ -95,6 +95,8 @@ class BackupRunner {
   struct Listing {
     std::vector<v1::Backup> backups;
     std::map<std::string, absl::Status> errors;  // by destination name
+    // What is known against places that could be read, by destination name.
+    std::map<std::string, PlaceWarning> warnings = {};
   };
   virtual absl::StatusOr<Listing> ListBackups(const v1::Settings& settings,
                                               const agent::v1::StoreMemory& memory) = 0;

@@ -991,6 +991,41 @@ TEST_F(StoreSupervisorTest, StoreIsNotAcceptedDuringARunOrUnseen) {
   EXPECT_THAT(unseen.Await(), StatusIs(absl::StatusCode::kUnavailable));
 }
 
+TEST_F(StoreSupervisorTest, APlaceThatIsNoGoodIsToldAtItsDestinationUntilItIs) {
+  Start();
+  // A run is followed by a listing, which is taken in soon after.
+  const auto await_warning = [&](absl::string_view warning) {
+    AwaitThat([&] { return supervisor_->GetStatus().destinations(0).warning() == warning; });
+  };
+  BackupRunner::Listing listing;
+  listing.warnings["local"] = {.text = "it caches writes", .is_unsafe = true};
+  runner_.SetListing(listing);
+  TakeBackup(1);
+  await_warning("it caches writes");
+  v1::BackupStatus status = supervisor_->GetStatus();
+  EXPECT_EQ(status.verdict(), v1::BackupStatus::VERDICT_DEGRADED);
+  EXPECT_THAT(status.reason(), HasSubstr("destination local can't be relied on: it caches writes"));
+
+  // What can't be told does no harm to the verdict.
+  listing.warnings["local"] = {.text = "it may cache writes", .is_unsafe = false};
+  runner_.SetListing(listing);
+  TakeBackup(2);
+  await_warning("it may cache writes");
+  EXPECT_THAT(supervisor_->GetStatus().reason(), Not(HasSubstr("cache")));
+
+  // A place that does not answer says nothing new.
+  v1::Backup old;
+  old.set_backup_id("20250101T000000.000Z-00000001");
+  runner_.SetListing({.backups = {old}, .errors = {{"local", absl::UnavailableError("it hangs")}}});
+  TakeBackup(3);
+  AwaitThat([&] { return supervisor_->GetBackup(old.backup_id()).ok(); });
+  EXPECT_EQ(supervisor_->GetStatus().destinations(0).warning(), "it may cache writes");
+
+  runner_.SetListing({});
+  TakeBackup(4);
+  await_warning("");
+}
+
 // --- Retention -------------------------------------------------------------------------------
 
 TEST_F(StoreSupervisorTest, PrunesAfterARunThatLeftABackup) {

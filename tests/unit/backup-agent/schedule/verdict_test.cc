@@ -60,6 +60,9 @@ TEST(VerdictTest, EverythingThatIsNotAsItShouldBeDegrades) {
   input.destinations_behind = {{"share", "no space left"}};
   EXPECT_EQ(verdict_of(input), "destination share does not hold the newest backup: no space left");
   input = Healthy();
+  input.unsafe_destinations = {{"share", "it caches writes"}};
+  EXPECT_EQ(verdict_of(input), "destination share can't be relied on: it caches writes");
+  input = Healthy();
   input.store_error = "cannot reach it";
   EXPECT_EQ(verdict_of(input), "the store: cannot reach it");
   input = Healthy();
