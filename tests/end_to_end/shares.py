@@ -86,11 +86,13 @@ def process_tree(pid):
 class _Background:
     """A program that runs until it is killed, with all processes that it makes."""
 
-    def __init__(self, arguments, log_path):
+    def __init__(self, arguments, log_path, program=None):
         self.log_path = pathlib.Path(log_path)
+        arguments = [str(argument) for argument in arguments]
         with open(self.log_path, "ab") as log:
-            self.popen = subprocess.Popen([str(argument) for argument in arguments],
-                                          stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.popen = subprocess.Popen([program or arguments[0], *arguments[1:]],
+                                          executable=arguments[0], stdin=subprocess.DEVNULL,
+                                          stdout=log, stderr=log)
 
     @property
     def pids(self):
@@ -316,21 +318,25 @@ class Samba(_Server):
         return (f"[{remote}]\ntype = smb\nhost = 127.0.0.1\nport = {self.port}\nuser = {USER}\n"
                 f"pass = {obscured}\n")
 
-    def mount_rclone(self, target, vfs_cache_mode="off", arguments=()):
-        """Mounts the share with `rclone mount`, and yields a Mount."""
+    def mount_rclone(self, target, vfs_cache_mode="off", arguments=(), program=None):
+        """Mounts the share with `rclone mount`, and yields a Mount.
+
+        `program` is what the process calls itself, if not rclone.
+        """
         config = self.private / "rclone.conf"
         config.write_text(self.rclone_config())
         return Mount(["rclone", "mount", f"share:{self.SHARE}", target, "--config", config,
                       "--vfs-cache-mode", vfs_cache_mode,
-                      "--cache-dir", self.private / "rclone-cache", *arguments], target)
+                      "--cache-dir", self.private / "rclone-cache", *arguments], target, program)
 
 
 class Mount:
     """A FUSE mount, by a program that runs in the foreground. `with` mounts and unmounts."""
 
-    def __init__(self, arguments, target):
+    def __init__(self, arguments, target, program=None):
         self.target = pathlib.Path(target)
         self._arguments = arguments
+        self._program = program
         self._private = tempfile.TemporaryDirectory(prefix="hf-mount-")
         self.process = None
 
@@ -350,7 +356,8 @@ class Mount:
         """Mounts it, again after it vanished. The target is made if need be."""
         require_fuse()
         self.target.mkdir(parents=True, exist_ok=True)
-        self.process = _Background(self._arguments, pathlib.Path(self._private.name) / "mount.log")
+        self.process = _Background(self._arguments, pathlib.Path(self._private.name) / "mount.log",
+                                   self._program)
         with open("/proc/self/mountinfo", encoding="utf-8") as mounts:
             changes = select.poll()
             changes.register(mounts, select.POLLERR | select.POLLPRI)
