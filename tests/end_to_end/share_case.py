@@ -1,7 +1,8 @@
 """What the tests of network shares share: an instance with one destination here and one on a share.
 
-The destinations are called `backups` (a directory) and `share`; unless a test says otherwise both must
-hold a backup. What is at a destination is looked up where the server keeps it, not through a mount.
+The destinations are called `backups` (a directory) and `share`; unless a test says otherwise both
+must hold a backup. What is at a destination is looked up where the server keeps it, not through a
+mount.
 """
 
 import pathlib
