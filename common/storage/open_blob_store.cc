@@ -14,7 +14,11 @@
 #include "common/base/clock.h"
 #include "common/base/random.h"
 #include "common/base/status_macros.h"
+#include "common/io/files.h"
+#include "common/io/path.h"
 #include "common/storage/local_blob_store.h"
+#include "common/storage/rclone_blob_store.h"
+#include "common/storage/rclone_place.h"
 #include "common/storage/retrying_blob_store.h"
 
 namespace holdfast {
@@ -23,6 +27,9 @@ namespace {
 
 constexpr absl::string_view kFileScheme = "file://";
 constexpr size_t kUrlSizeMaxBytes = 4096;
+constexpr mode_t kFolderMode = 0700;
+
+bool IsRcloneUrl(absl::string_view url) { return absl::StartsWith(url, RclonePlace::kScheme); }
 
 bool IsUnreservedInPath(unsigned char c) {
   return absl::ascii_isalnum(c) || c == '/' || c == '-' || c == '.' || c == '_' || c == '~' ||
@@ -90,14 +97,17 @@ absl::StatusOr<std::string> PathOfUrlUnannotated(absl::string_view url) {
     HOLDFAST_ASSIGN_OR_RETURN(const std::string path, DecodePercents(url));
     return CleanPath(path);
   }
+  if (IsRcloneUrl(url)) {
+    return absl::InvalidArgumentError("it is not a directory but a place that rclone reaches");
+  }
   if (absl::StrContains(url, "://")) {
     return absl::InvalidArgumentError(
-        "this kind of URL is not supported; use "
-        "file:///absolute/path, or mount it");
+        "this kind of URL is not supported; use file:///absolute/path and mount it, or "
+        "rclone:REMOTE:PATH");
   }
   return absl::InvalidArgumentError(
-      "it must be an absolute path (/mnt/backup) "
-      "or a URL (file:///mnt/backup)");
+      "it must be an absolute path (/mnt/backup) or a URL (file:///mnt/backup, or "
+      "rclone:REMOTE:PATH)");
 }
 
 absl::StatusOr<std::string> PathOfUrl(absl::string_view url) {
@@ -107,16 +117,53 @@ absl::StatusOr<std::string> PathOfUrl(absl::string_view url) {
   return path;
 }
 
+// REQUIRES: IsRcloneUrl(url).
+absl::StatusOr<RclonePlace> RclonePlaceOfUrl(absl::string_view url) {
+  absl::StatusOr<RclonePlace> place = RclonePlace::Parse(url);
+  // A URL that is refused is not shown: it may hold a password, and be refused for that.
+  HOLDFAST_RETURN_IF_ERROR(place.status(), "the rclone: URL names no place");
+  return place;
+}
+
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<BlobStore>> OpenBlobStore(absl::string_view url) {
-  HOLDFAST_ASSIGN_OR_RETURN(const std::string path, PathOfUrl(url));
-  HOLDFAST_ASSIGN_OR_RETURN(std::unique_ptr<LocalBlobStore> store, LocalBlobStore::Open(path));
+absl::StatusOr<std::unique_ptr<BlobStore>> OpenBlobStore(absl::string_view url,
+                                                         const Cancellation& cancellation) {
+  std::unique_ptr<BlobStore> store;
+  if (IsRcloneUrl(url)) {
+    HOLDFAST_ASSIGN_OR_RETURN(const RclonePlace place, RclonePlaceOfUrl(url));
+    HOLDFAST_ASSIGN_OR_RETURN(store, RcloneBlobStore::Open(place, {.cancellation = cancellation}));
+  } else {
+    HOLDFAST_ASSIGN_OR_RETURN(const std::string path, PathOfUrl(url));
+    HOLDFAST_ASSIGN_OR_RETURN(store, LocalBlobStore::Open(path));
+  }
   return std::make_unique<RetryingBlobStore>(std::move(store), RetryingBlobStore::Options{},
                                              SystemClock(), SystemRandom());
 }
 
+absl::StatusOr<bool> MakeBlobStoreFolder(absl::string_view url, const Cancellation& cancellation) {
+  if (IsRcloneUrl(url)) {
+    HOLDFAST_ASSIGN_OR_RETURN(const RclonePlace place, RclonePlaceOfUrl(url));
+    return RcloneBlobStore::MakeFolder(place, {.cancellation = cancellation});
+  }
+  HOLDFAST_ASSIGN_OR_RETURN(const std::string path, PathOfUrl(url));
+  HOLDFAST_ASSIGN_OR_RETURN(const bool exists, FileExists(path));
+  if (exists) return false;
+  const std::string parent = FolderOf(path);
+  HOLDFAST_ASSIGN_OR_RETURN(const bool parent_exists, FileExists(parent));
+  if (!parent_exists) {
+    return absl::NotFoundError(absl::StrCat("neither ", path, " nor ", parent,
+                                            " exists: make it, or mount what belongs there"));
+  }
+  HOLDFAST_RETURN_IF_ERROR(MakeDirectories(path, kFolderMode));
+  return true;
+}
+
 absl::StatusOr<std::string> CanonicalBlobStoreUrl(absl::string_view url) {
+  if (IsRcloneUrl(url)) {
+    HOLDFAST_ASSIGN_OR_RETURN(const RclonePlace place, RclonePlaceOfUrl(url));
+    return place.ToUrl();
+  }
   HOLDFAST_ASSIGN_OR_RETURN(const std::string path, PathOfUrl(url));
   std::string canonical(kFileScheme);
   for (const char c : path) {
@@ -127,6 +174,15 @@ absl::StatusOr<std::string> CanonicalBlobStoreUrl(absl::string_view url) {
     }
   }
   return canonical;
+}
+
+absl::StatusOr<std::string> ShortNameOfBlobStoreUrl(absl::string_view url) {
+  if (IsRcloneUrl(url)) {
+    HOLDFAST_ASSIGN_OR_RETURN(const RclonePlace place, RclonePlaceOfUrl(url));
+    return place.IsTop() ? place.remote() : place.path().substr(place.path().rfind('/') + 1);
+  }
+  HOLDFAST_ASSIGN_OR_RETURN(const std::string path, PathOfUrl(url));
+  return path.substr(path.rfind('/') + 1);
 }
 
 absl::StatusOr<std::string> DirectoryOfBlobStoreUrl(absl::string_view url) {

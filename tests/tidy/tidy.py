@@ -84,6 +84,8 @@ BORDERS = (
            "gRPC only translates: common/rpc, the services, and the client side of the transfer"),
     Border(r"toml\+\+/", ("common/config/", "tests/unit/common/config/"),
            "configuration files are read in common/config"),
+    Border(r"curl/", ("common/storage/",),
+           "HTTP is spoken with rclone alone, in common/storage"),
     Border(r"CLI/", ("backup-agent/cli/", "store-service/*", "backup-agent/*"),
            "command lines are read where a program begins"),
     Border(r"iostream$", ("backup-agent/cli/", "*/main.cc"),

@@ -80,7 +80,7 @@ class TidyTest(unittest.TestCase):
     def test_foreign_libraries_have_their_borders(self):
         for include, why in (("sodium.h", "cryptography"), ("sodium/crypto_box.h", "cryptography"),
                              ("rocksdb/db.h", "RocksDB"), ("grpcpp/grpcpp.h", "gRPC"),
-                             ("holdfast/v1/x.grpc.pb.h", "gRPC"), ("toml++/toml.h", "common/config"),
+                             ("holdfast/v1/x.grpc.pb.h", "gRPC"), ("toml++/toml.h", "common/config"), ("curl/curl.h", "rclone"),
                              ("CLI/CLI.hpp", "command lines"), ("iostream", "terminal"),
                              ("thread", "simulation"), ("mutex", "simulation"),
                              ("random", "RandomSource"), ("chrono", "Clock"),

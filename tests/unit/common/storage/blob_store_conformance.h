@@ -21,6 +21,8 @@ struct BlobStoreMaker {
   std::string name;
   // Makes an empty one.
   std::function<std::unique_ptr<BlobStoreUnderTest>()> make;
+  // Whether the medium keeps folders apart from blobs; a bucket does not.
+  bool has_folders = true;
 };
 
 // What every BlobStore does. To run it over another one:
