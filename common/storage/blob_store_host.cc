@@ -85,6 +85,13 @@ absl::Status ServeList(BlobStore& store, const std::string& prefix, Channel& cha
 absl::Status ServeCall(BlobStore& store, const Message& message, Channel& channel) {
   Reader request(message.fields);
   if (message.kind == Kind::kGet) return ServeGet(store, request, channel);
+  if (message.kind == Kind::kRemoveLeftovers) {
+    const auto before_us = static_cast<int64_t>(request.Number());
+    HOLDFAST_RETURN_IF_ERROR(request.status());
+    const absl::StatusOr<uint64_t> removed = store.RemoveLeftovers(absl::FromUnixMicros(before_us));
+    if (!removed.ok()) return channel.SendStatus(removed.status());
+    return channel.Send(Kind::kInfo, Writer().Number(*removed));
+  }
   const std::string name = request.Text();
   HOLDFAST_RETURN_IF_ERROR(request.status());
   switch (message.kind) {

@@ -22,6 +22,7 @@
 //   kList prefix                               kBlobs…, kStatus
 //   kListFolders prefix                        kNames, or kStatus error
 //   kDelete name                               kStatus
+//   kRemoveLeftovers microseconds since 1970   kInfo count, or kStatus error
 //   kPut name                                  kNext…, kStatus
 //     answers each kNext: kPiece, or kStatus of the source at its end
 //   kGet name, offset, length                  kStatus
@@ -51,6 +52,7 @@ enum class Kind : uint8_t {
   kNext,
   kPiece,
   kClose,
+  kRemoveLeftovers,
 };
 
 // What a message holds, apart from kPiece. At most this many bytes.

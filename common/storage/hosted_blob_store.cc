@@ -243,4 +243,20 @@ absl::Status HostedBlobStore::Delete(absl::string_view name) {
   return Reader(message.fields).Status();
 }
 
+absl::StatusOr<uint64_t> HostedBlobStore::RemoveLeftovers(absl::Time before) {
+  HOLDFAST_ASSIGN_OR_RETURN(Channel channel, TakeChannel());
+  HOLDFAST_RETURN_IF_ERROR(
+      channel.Send(Kind::kRemoveLeftovers,
+                   Writer().Number(static_cast<uint64_t>(absl::ToUnixMicros(before)))),
+      description_);
+  HOLDFAST_ASSIGN_OR_RETURN(const Message message, channel.Receive(), description_);
+  ReturnChannel(std::move(channel));
+  Reader reader(message.fields);
+  if (message.kind == Kind::kStatus) return reader.Status();
+  if (message.kind != Kind::kInfo) return host::UnexpectedMessage(message.kind);
+  const uint64_t removed = reader.Number();
+  HOLDFAST_RETURN_IF_ERROR(reader.status());
+  return removed;
+}
+
 }  // namespace holdfast
