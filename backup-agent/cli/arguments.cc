@@ -151,6 +151,7 @@ class Grammar {
     AddCheck();
     AddRestore();
     AddSettings();
+    AddCopy();
   }
 
   CLI::App& app() { return app_; }
@@ -535,6 +536,49 @@ class Grammar {
         "--read-data", arguments->read_data,
         "Read and prove every byte; otherwise manifests, and that every object is there "
         "with the right length and header");
+    command->add_flag("--repair", arguments->repair,
+                      "Mend what is damaged or missing with what another destination of the store "
+                      "holds whole");
+    command
+        ->add_option_function<std::vector<std::string>>(
+            "--repair-from",
+            [arguments](const std::vector<std::string>& sources) {
+              arguments->repair = true;
+              arguments->repair_sources = sources;
+            },
+            "Mend it with what is here, in place of the store's other destinations. Repeat it for "
+            "several")
+        ->type_name("URL|NAME")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  }
+
+  void AddCopy() {
+    auto arguments = std::make_shared<CopyArguments>();
+    CLI::App* const command = AddCommand(
+        app_, "copy",
+        "Copy backups from one destination to another, byte for byte; needs no service", arguments);
+    command->add_option("--from", arguments->source, "The destination to copy from")
+        ->type_name("URL|NAME")
+        ->required();
+    command->add_option("--to", arguments->target, "The destination to copy to")
+        ->type_name("URL|NAME")
+        ->required();
+    CLI::Option* const backup =
+        command
+            ->add_option("--backup", arguments->backup_ids,
+                         "A backup to copy; the latest unless given. Repeat it for several")
+            ->type_name("ID")
+            ->expected(1)
+            ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    command->add_flag("--all", arguments->all, "Copy all backups, the oldest first")
+        ->excludes(backup);
+    command->add_flag("--create", arguments->create,
+                      "Make the repository where there is none yet, in an empty directory");
+    command
+        ->add_option("--store-id", arguments->store_id,
+                     "The store whose backups are meant, where the repository has several")
+        ->type_name("ID");
   }
 
   void AddRestore() {

@@ -129,6 +129,19 @@ struct CheckArguments {
   std::string source;
   std::string store_id;
   bool read_data = false;
+  bool repair = false;
+  // Where good copies come from; empty: the other destinations of the store. Each implies `repair`.
+  std::vector<std::string> repair_sources;
+};
+
+// The latest backup unless `all` or ids are given.
+struct CopyArguments {
+  std::string source;
+  std::string target;
+  std::vector<std::string> backup_ids;
+  bool all = false;
+  bool create = false;
+  std::string store_id;
 };
 
 struct RestoreArguments {
@@ -180,7 +193,7 @@ using CommandArguments =
                  BackupShowArguments, BackupRunsArguments, BackupCancelArguments,
                  BackupAcceptArguments, BackupMarkArguments, PruneArguments, DrillArguments,
                  ProofsArguments, StatusArguments, CheckArguments, RestoreArguments,
-                 SettingsShowArguments, SettingsSetArguments>;
+                 SettingsShowArguments, SettingsSetArguments, CopyArguments>;
 
 // What a command line comes to.
 struct ParsedArguments {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -11,8 +12,10 @@
 #include "backup-agent/cli/json_text.h"
 #include "backup-agent/cli/repository_reader.h"
 #include "backup-agent/cli/terminal.h"
+#include "backup-agent/restore/restorer.h"
 #include "common/base/status_macros.h"
 #include "common/repository/checker.h"
+#include "common/repository/store_repairer.h"
 
 namespace holdfast {
 
@@ -20,6 +23,9 @@ namespace {
 
 // How many names a list shows to people at most.
 constexpr size_t kNamesShownMax = 10;
+
+// How often a destination is checked again after a repair, before it is given up: two are the rule.
+constexpr int kRepairRoundsMax = 5;
 
 // A word for scripts.
 absl::string_view FaultName(const absl::Status& status) {
@@ -48,8 +54,29 @@ std::string DescribeDestination(const DestinationConfig& destination) {
 struct DestinationReport {
   StoreId store_id;
   CheckReport report;
+  // What became of what was damaged; absent where nothing was to be repaired.
+  std::optional<std::vector<RepairedFile>> repairs;
   absl::Duration duration;
 };
+
+uint64_t CountRepaired(const std::vector<RepairedFile>& repairs) {
+  return static_cast<uint64_t>(std::count_if(
+      repairs.begin(), repairs.end(), [](const RepairedFile& file) { return file.status.ok(); }));
+}
+
+std::string ToJson(const RepairedFile& file) {
+  JsonObject object;
+  object.AddString("path", file.path);
+  object.AddString("fault", FaultName(file.damage));
+  object.AddString("message", file.damage.message());
+  JsonArray backup_ids;
+  for (const std::string& backup_id : file.backup_ids) backup_ids.Add(JsonString(backup_id));
+  object.AddJson("backup_ids", backup_ids.ToText());
+  object.AddBool("repaired", file.status.ok());
+  object.AddString("repaired_from", file.repaired_from);
+  object.AddString("error", file.status.message());
+  return object.ToText();
+}
 
 std::string ToJson(const DestinationConfig& destination,
                    const absl::StatusOr<DestinationReport>& checked, bool read_data) {
@@ -81,26 +108,60 @@ std::string ToJson(const DestinationConfig& destination,
     findings.Add(entry.ToText());
   }
   object.AddJson("findings", findings.ToText());
+  if (checked->repairs.has_value()) {
+    JsonArray repairs;
+    for (const RepairedFile& file : *checked->repairs) repairs.Add(ToJson(file));
+    object.AddJson("repairs", repairs.ToText());
+  }
   return object.ToText();
+}
+
+std::string DescribeLost(const std::vector<std::string>& backup_ids) {
+  return backup_ids.empty() ? ""
+                            : absl::StrCat("    can't be restored: ", JoinNames(backup_ids), "\n");
+}
+
+std::string ToText(const std::vector<RepairedFile>& repairs) {
+  std::string text;
+  for (const RepairedFile& file : repairs) {
+    absl::StrAppend(&text, "  ", file.path, "\n    ", file.damage.message(), "\n");
+    if (!file.status.ok()) {
+      absl::StrAppend(&text, "    not repaired: ", file.status.message(), "\n",
+                      DescribeLost(file.backup_ids));
+    } else if (file.repaired_from.empty()) {
+      absl::StrAppend(&text, "    is whole again\n");
+    } else {
+      absl::StrAppend(&text, "    repaired from ", file.repaired_from, "\n");
+    }
+  }
+  return text;
 }
 
 std::string ToText(const DestinationConfig& destination, const DestinationReport& checked,
                    bool read_data) {
   const CheckReport& report = checked.report;
+  const uint64_t damaged =
+      checked.repairs.has_value() ? checked.repairs->size() : report.findings.size();
   std::string text = absl::StrCat(
       DescribeDestination(destination), ": ",
-      report.findings.empty()
-          ? absl::StrCat("all is well: ", FormatCount(report.backups_checked, "backup"))
-          : absl::StrCat(FormatCount(report.findings.size(), "file"),
-                         " damaged or missing: ", FormatCount(report.backups_checked, "backup")),
-      ", ", FormatCount(report.objects_checked, "object"),
+      damaged == 0
+          ? "all is well: "
+          : absl::StrCat(FormatCount(damaged, "file"), " damaged or missing",
+                         checked.repairs.has_value()
+                             ? absl::StrCat(", ", FormatCount(CountRepaired(*checked.repairs)),
+                                            " of them repaired: ")
+                             : ": "),
+      FormatCount(report.backups_checked, "backup"), ", ",
+      FormatCount(report.objects_checked, "object"),
       read_data ? absl::StrCat(", ", FormatBytes(report.bytes_read), " read and proven")
                 : ", their contents not read (--read-data does)",
       "; ", DescribeDuration(checked.duration), "\n");
-  for (const CheckFinding& finding : report.findings) {
-    absl::StrAppend(&text, "  ", finding.path, "\n    ", finding.status.message(), "\n");
-    if (!finding.backup_ids.empty()) {
-      absl::StrAppend(&text, "    can't be restored: ", JoinNames(finding.backup_ids), "\n");
+  if (checked.repairs.has_value()) {
+    absl::StrAppend(&text, ToText(*checked.repairs));
+  } else {
+    for (const CheckFinding& finding : report.findings) {
+      absl::StrAppend(&text, "  ", finding.path, "\n    ", finding.status.message(), "\n",
+                      DescribeLost(finding.backup_ids));
     }
   }
   if (report.unnamed_objects > 0) {
@@ -115,25 +176,27 @@ std::string ToText(const DestinationConfig& destination, const DestinationReport
 }
 
 // What is wrong in the end: DATA_LOSS, or PERMISSION_DENIED where the key is all that is wrong.
-absl::Status Summarise(const DestinationConfig& destination, const CheckReport& report) {
-  if (report.findings.empty()) return absl::OkStatus();
-  const bool is_key_only = std::all_of(
-      report.findings.begin(), report.findings.end(),
-      [](const CheckFinding& finding) { return absl::IsPermissionDenied(finding.status); });
+absl::Status Summarise(const DestinationConfig& destination, const DestinationReport& checked) {
+  std::vector<absl::Status> faults;
+  if (checked.repairs.has_value()) {
+    for (const RepairedFile& file : *checked.repairs) {
+      if (!file.status.ok()) faults.push_back(file.damage);
+    }
+  } else {
+    for (const CheckFinding& finding : checked.report.findings) faults.push_back(finding.status);
+  }
+  if (faults.empty()) return absl::OkStatus();
+  const bool is_key_only = std::all_of(faults.begin(), faults.end(), absl::IsPermissionDenied);
   return absl::Status(
       is_key_only ? absl::StatusCode::kPermissionDenied : absl::StatusCode::kDataLoss,
       absl::StrCat("the repository at ", destination.url, " has ",
-                   FormatCount(report.findings.size(), "fault")));
+                   FormatCount(faults.size(), "fault"),
+                   checked.repairs.has_value() ? " that could not be repaired" : ""));
 }
 
-absl::StatusOr<DestinationReport> CheckDestination(const DestinationConfig& destination,
-                                                   const std::optional<StoreId>& store_id,
-                                                   const MasterKey& key, bool read_data,
-                                                   CommandContext& context) {
-  HOLDFAST_ASSIGN_OR_RETURN(const auto reader, RepositoryReader::Open(destination.url, store_id,
-                                                                      key, context.cancellation));
-  const MonotonicTime start = context.clock.MonotonicNow();
-  ProgressDisplay display(context.console, context.clock);
+// Shows how the check of one destination goes.
+CheckOptions MakeCheckOptions(const DestinationConfig& destination, bool read_data,
+                              ProgressDisplay& display) {
   CheckOptions options;
   options.read_data = read_data;
   options.on_progress = [&display, &destination](const CheckProgress& progress) {
@@ -144,11 +207,101 @@ absl::StatusOr<DestinationReport> CheckDestination(const DestinationConfig& dest
                     .bytes_done = progress.bytes_done,
                     .bytes_total = progress.bytes_total});
   };
-  HOLDFAST_ASSIGN_OR_RETURN(CheckReport report,
-                            CheckStore(reader->store(), options, context.cancellation));
+  return options;
+}
+
+absl::StatusOr<DestinationReport> CheckDestination(const DestinationConfig& destination,
+                                                   const std::optional<StoreId>& store_id,
+                                                   const MasterKey& key, bool read_data,
+                                                   CommandContext& context) {
+  HOLDFAST_ASSIGN_OR_RETURN(const auto reader, RepositoryReader::Open(destination.url, store_id,
+                                                                      key, context.cancellation));
+  const MonotonicTime start = context.clock.MonotonicNow();
+  ProgressDisplay display(context.console, context.clock);
+  HOLDFAST_ASSIGN_OR_RETURN(
+      CheckReport report,
+      CheckStore(reader->store(), MakeCheckOptions(destination, read_data, display),
+                 context.cancellation));
   return DestinationReport{.store_id = reader->store().store_id(),
                            .report = std::move(report),
+                           .repairs = std::nullopt,
                            .duration = context.clock.MonotonicNow() - start};
+}
+
+// The same, and mends what is damaged with what is at `sources`.
+absl::StatusOr<DestinationReport> CheckAndRepairDestination(
+    const DestinationConfig& destination, const std::vector<DestinationConfig>& sources,
+    const std::optional<StoreId>& store_id, const MasterKey& key, bool read_data,
+    CommandContext& context) {
+  HOLDFAST_ASSIGN_OR_RETURN(const OpenedPlace place,
+                            OpenPlace(destination.url, context.cancellation));
+  HOLDFAST_ASSIGN_OR_RETURN(const Repository repository, Repository::Open(*place.blobs));
+  HOLDFAST_ASSIGN_OR_RETURN(const StoreId selected, SelectStore(repository, store_id));
+  std::vector<std::unique_ptr<RepositoryReader>> readers;
+  std::vector<StoreRepository*> others;
+  for (const DestinationConfig& source : sources) {
+    if (source.url == destination.url) continue;
+    absl::StatusOr<std::unique_ptr<RepositoryReader>> reader =
+        RepositoryReader::Open(source.url, selected, key, context.cancellation);
+    HOLDFAST_RETURN_IF_ERROR(context.cancellation.status());
+    if (!reader.ok()) {
+      context.console.Complain(
+          absl::StrCat("nothing is repaired from ", source.name, ": ", reader.status().message()));
+      continue;
+    }
+    others.push_back(&(*reader)->store());
+    readers.push_back(*std::move(reader));
+  }
+
+  const MonotonicTime start = context.clock.MonotonicNow();
+  ProgressDisplay display(context.console, context.clock);
+  StoreRepairer repairer(repository, selected, key, std::move(others), context.clock);
+  HOLDFAST_RETURN_IF_ERROR(repairer.Open());
+  DestinationReport checked;
+  checked.store_id = selected;
+  for (int round = 0; round < kRepairRoundsMax; ++round) {
+    HOLDFAST_ASSIGN_OR_RETURN(
+        CheckReport report,
+        CheckStore(repairer.store(), MakeCheckOptions(destination, read_data, display),
+                   context.cancellation));
+    const absl::Status repaired = repairer.Repair(
+        report,
+        [&display, &destination](uint64_t done, uint64_t total) {
+          display.Update({.what = absl::StrCat("repair ", destination.name),
+                          .items = "file",
+                          .items_done = done,
+                          .items_total = total});
+        },
+        context.cancellation);
+    HOLDFAST_RETURN_IF_ERROR(repaired, "repair");
+    if (round == 0) {
+      checked.report = std::move(report);
+    } else {  // what was found first, and how much is there now
+      report.findings = std::move(checked.report.findings);
+      report.bytes_read += checked.report.bytes_read;
+      checked.report = std::move(report);
+    }
+    if (!repairer.has_to_check_again()) {
+      checked.repairs = repairer.files();
+      checked.duration = context.clock.MonotonicNow() - start;
+      return checked;
+    }
+  }
+  return absl::AbortedError(absl::StrCat("the backups at ", destination.url,
+                                         " keep changing while they are repaired: try again"));
+}
+
+// Where good copies are looked for.
+absl::StatusOr<std::vector<DestinationConfig>> FindRepairSources(const CheckArguments& arguments,
+                                                                 CommandContext& context) {
+  if (arguments.repair_sources.empty()) return FindDestinations("", context);
+  std::vector<DestinationConfig> sources;
+  for (const std::string& source : arguments.repair_sources) {
+    HOLDFAST_ASSIGN_OR_RETURN(const std::vector<DestinationConfig> found,
+                              FindDestinations(source, context));
+    sources.insert(sources.end(), found.begin(), found.end());
+  }
+  return sources;
 }
 
 }  // namespace
@@ -158,13 +311,29 @@ absl::Status RunCommand(const CheckArguments& arguments, CommandContext& context
                             ParseStoreId(arguments.store_id));
   HOLDFAST_ASSIGN_OR_RETURN(const std::vector<DestinationConfig> destinations,
                             FindDestinations(arguments.source, context));
+  std::vector<DestinationConfig> sources;
+  if (arguments.repair) {
+    HOLDFAST_ASSIGN_OR_RETURN(sources, FindRepairSources(arguments, context));
+    for (const DestinationConfig& destination : destinations) {
+      const auto is_it = [&](const DestinationConfig& source) {
+        return source.url == destination.url;
+      };
+      if (!std::all_of(sources.begin(), sources.end(), is_it)) continue;
+      return absl::InvalidArgumentError(absl::StrCat("there is no other destination to repair ",
+                                                     destination.url,
+                                                     " from: name one with --repair-from"));
+    }
+  }
   HOLDFAST_ASSIGN_OR_RETURN(const MasterKey key, ReadCommandKey(context));
   // One that fails does not keep the others from being checked; damage is what is told in the end.
   std::vector<absl::Status> failures;
   JsonArray json;
   for (const DestinationConfig& destination : destinations) {
     const absl::StatusOr<DestinationReport> checked =
-        CheckDestination(destination, store_id, key, arguments.read_data, context);
+        arguments.repair
+            ? CheckAndRepairDestination(destination, sources, store_id, key, arguments.read_data,
+                                        context)
+            : CheckDestination(destination, store_id, key, arguments.read_data, context);
     HOLDFAST_RETURN_IF_ERROR(context.cancellation.status());
     if (context.global.json) {
       json.Add(ToJson(destination, checked, arguments.read_data));
@@ -173,7 +342,7 @@ absl::Status RunCommand(const CheckArguments& arguments, CommandContext& context
           context.console.Write(ToText(destination, *checked, arguments.read_data)));
     }
     const absl::Status status = checked.ok()
-                                    ? Summarise(destination, checked->report)
+                                    ? Summarise(destination, *checked)
                                     : Annotate(checked.status(), DescribeDestination(destination));
     if (!status.ok()) failures.push_back(status);
   }

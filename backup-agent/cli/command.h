@@ -66,6 +66,8 @@ absl::Status RunCommand(const StatusArguments& arguments, CommandContext& contex
 absl::Status RunCommand(const CheckArguments& arguments, CommandContext& context);
 // restore_command.cc
 absl::Status RunCommand(const RestoreArguments& arguments, CommandContext& context);
+// copy_command.cc
+absl::Status RunCommand(const CopyArguments& arguments, CommandContext& context);
 // settings_commands.cc
 absl::Status RunCommand(const SettingsShowArguments& arguments, CommandContext& context);
 absl::Status RunCommand(const SettingsSetArguments& arguments, CommandContext& context);

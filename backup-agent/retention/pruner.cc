@@ -160,13 +160,37 @@ absl::Status Pruner::RemoveForGood(const Options& options, PruneReport& report,
                            "list the objects");
   HOLDFAST_RETURN_IF_ERROR(store_.blobs().RemoveLeftovers(removed_before).status(),
                            "remove what writers that were killed left behind");
-  for (const auto& [name, size_bytes] : unnamed) {
-    HOLDFAST_RETURN_IF_ERROR(Step(options, cancellation));
-    HOLDFAST_RETURN_IF_ERROR(store_.RemoveObject(name), "remove an object that no backup needs");
-    ++report.objects_removed;
-    report.removed_bytes += size_bytes;
-  }
-  return absl::OkStatus();
+  if (unnamed.empty()) return absl::OkStatus();
+  return RemoveObjects(unnamed, removed_before, options, report, cancellation);
+}
+
+absl::Status Pruner::RemoveObjects(const std::vector<std::pair<std::string, uint64_t>>& objects,
+                                   absl::Time removed_before, const Options& options,
+                                   PruneReport& report, const Cancellation& cancellation) {
+  // Those of prunes that were killed go on the way.
+  HOLDFAST_RETURN_IF_ERROR(store_.ListPruneLeases(clock_.Now()).status(), "list the leases");
+  const MonotonicTime lease_end = clock_.MonotonicNow() + kPruneLeaseHeldMax;
+  HOLDFAST_ASSIGN_OR_RETURN(const std::string lease, store_.AddPruneLease(clock_.Now()),
+                            "take the lease for removing objects");
+  const absl::Status removed = [&]() -> absl::Status {
+    for (const auto& [name, size_bytes] : objects) {
+      HOLDFAST_RETURN_IF_ERROR(Step(options, cancellation));
+      if (clock_.MonotonicNow() >= lease_end) {
+        return absl::UnavailableError(
+            "removing objects took so long that others may have come to need them: the next prune "
+            "begins afresh");
+      }
+      HOLDFAST_ASSIGN_OR_RETURN(const bool is_removed, store_.RemoveObject(name, removed_before),
+                                "remove an object that no backup needs");
+      if (!is_removed) continue;
+      ++report.objects_removed;
+      report.removed_bytes += size_bytes;
+    }
+    return absl::OkStatus();
+  }();
+  const absl::Status released = store_.RemovePruneLease(lease);
+  HOLDFAST_RETURN_IF_ERROR(removed);
+  return Annotate(released, "give the lease back");
 }
 
 absl::Status DeleteBackup(StoreRepository& store, const std::string& backup_id, absl::Time now) {

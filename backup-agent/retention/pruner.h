@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -45,8 +46,8 @@ struct PruneReport {
 //   Pruner pruner(store, SystemClock());
 //   HOLDFAST_ASSIGN_OR_RETURN(PruneReport report, pruner.Prune(policy, {}, cancellation));
 //
-// It needs no lock: it is safe against a run, a check, another prune, also of another machine, and
-// against being killed or suspended anywhere (FORMAT.md, "Deleting", says why).
+// It needs no lock: it is safe against a run, a copy, a check, another prune, also of another
+// machine, and against being killed or suspended anywhere (FORMAT.md, "Deleting", says why).
 //
 // Not thread-safe. Does not take ownership; the store, opened for this job, and the clock must
 // outlive it.
@@ -75,6 +76,10 @@ class Pruner {
   absl::Status DeleteBackups(const Options& options, PruneReport& report,
                              const Cancellation& cancellation);
   absl::Status RemoveForGood(const Options& options, PruneReport& report,
+                             const Cancellation& cancellation);
+
+  absl::Status RemoveObjects(const std::vector<std::pair<std::string, uint64_t>>& objects,
+                             absl::Time removed_before, const Options& options, PruneReport& report,
                              const Cancellation& cancellation);
 
   StoreRepository& store_;

@@ -15,6 +15,7 @@
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
 #include "common/io/xxh3_stream.h"
+#include "common/repository/sealed_object.h"
 
 namespace holdfast {
 
@@ -183,7 +184,7 @@ class StoreCheck {
 
   // Notes a finding about a file. An error where the failure is not the file's.
   absl::Status Report(const std::string& path, const absl::Status& failure,
-                      std::vector<std::string> backup_ids) {
+                      std::vector<std::string> backup_ids, bool is_sealed_so = false) {
     HOLDFAST_RETURN_IF_ERROR(cancellation_.status());
     HOLDFAST_RETURN_IF_ERROR(store_.CheckThatOnlyTheFileFailed(failure));
     absl::Status status = failure;
@@ -191,8 +192,10 @@ class StoreCheck {
       const std::string explanation = ExplainOtherName(path);
       if (!explanation.empty()) status = Annotate(failure, explanation);
     }
-    report_.findings.push_back(
-        {.path = path, .status = std::move(status), .backup_ids = std::move(backup_ids)});
+    report_.findings.push_back({.path = path,
+                                .status = std::move(status),
+                                .backup_ids = std::move(backup_ids),
+                                .is_sealed_so = is_sealed_so});
     return absl::OkStatus();
   }
 
@@ -271,19 +274,7 @@ class StoreCheck {
     if (header.kind != SealedKind::kBackupKey || header.path_hash != SealedPathHash(path)) {
       return absl::DataLossError("sealed under another name");
     }
-    return CheckSize(sizes_[path], SealedSizeBytes(header.content_size_bytes));
-  }
-
-  static absl::Status CheckSize(uint64_t size_bytes, uint64_t expected_size_bytes) {
-    if (size_bytes < expected_size_bytes) {
-      return absl::DataLossError(
-          absl::StrCat("cut short: ", size_bytes, " of ", expected_size_bytes, " bytes"));
-    }
-    if (size_bytes > expected_size_bytes) {
-      return absl::DataLossError(absl::StrCat("bytes appended: ", size_bytes, " bytes, where ",
-                                              expected_size_bytes, " were written"));
-    }
-    return absl::OkStatus();
+    return CheckSealedSize(sizes_[path], SealedSizeBytes(header.content_size_bytes));
   }
 
   absl::Status CheckManifests() {
@@ -386,7 +377,8 @@ class StoreCheck {
       } else if (file.xxh3_128() != Xxh3Of("")) {
         report_.findings.push_back({.path = BackupPath(store_.store_id(), backup_ids_[backup]),
                                     .status = ChecksumError(file.name()),
-                                    .backup_ids = {backup_ids_[backup]}});
+                                    .backup_ids = {backup_ids_[backup]},
+                                    .is_sealed_so = true});
       }
     }
   }
@@ -427,6 +419,7 @@ class StoreCheck {
     for (const std::string& name : object_names_) {
       if (named_objects_.contains(name)) continue;
       ++report_.unnamed_objects;
+      report_.unnamed_object_names.push_back(name);
       report_.unnamed_bytes += sizes_[ObjectPath(store_.store_id(), name)];
     }
     progress_.objects_total = objects_.size();
@@ -439,7 +432,8 @@ class StoreCheck {
       const bool is_read = IsRead(object);
       const uint64_t bytes_done = progress_.bytes_done + BytesToDo(object);
       const std::string path = ObjectPath(store_.store_id(), object.entry.name());
-      absl::Status status = CheckObjectBeginning(path, object.entry);
+      absl::Status status = CheckObjectBeginning(store_, object.entry);
+      if (!absl::IsNotFound(status)) report_.bytes_read += kSealedHeaderSizeBytes;
       if (status.ok() && is_read) status = ReadObject(path, object);
       if (!status.ok()) {
         HOLDFAST_RETURN_IF_ERROR(Report(path, status, IdsOf(object.backups)));
@@ -475,27 +469,6 @@ class StoreCheck {
     return number % options_.shares == options_.share;
   }
 
-  absl::Status CheckObjectBeginning(const std::string& path, const ObjectEntry& entry) {
-    const absl::StatusOr<BlobInfo> info = store_.blobs().Stat(path);
-    if (absl::IsNotFound(info.status())) return absl::NotFoundError("missing");
-    HOLDFAST_RETURN_IF_ERROR(info.status());
-    HOLDFAST_ASSIGN_OR_RETURN(const Id128 key_id, Id128::FromBytes(entry.key_id()));
-    HOLDFAST_ASSIGN_OR_RETURN(const SealingKey* const key, store_.ContentKey(key_id.bytes()));
-    HOLDFAST_ASSIGN_OR_RETURN(const std::string header, ReadHeader(path));
-    Opener opener({.kind = SealedKind::kObject, .path = path}, *key);
-    std::string content;
-    HOLDFAST_RETURN_IF_ERROR(opener.Update(AsBytes(header), content));
-    if (header.size() < kSealedHeaderSizeBytes) return opener.Finish(content);
-    HOLDFAST_RETURN_IF_ERROR(CheckSize(info->size_bytes, entry.sealed_size_bytes()));
-    HOLDFAST_ASSIGN_OR_RETURN(const SealedHeader parsed, ParseSealedHeader(AsBytes(header)));
-    const uint64_t expected_content_size_bytes =
-        entry.codec() == ObjectEntry::CODEC_NONE ? entry.content_size_bytes() : kUnknownContentSize;
-    if (parsed.content_size_bytes != expected_content_size_bytes) {
-      return absl::DataLossError("its header tells another length than the manifest");
-    }
-    return absl::OkStatus();
-  }
-
   absl::Status ReadObject(const std::string& path, const ClaimedObject& object) {
     HOLDFAST_ASSIGN_OR_RETURN(const std::unique_ptr<ByteSource> source,
                               store_.ReadObject(object.entry));
@@ -519,7 +492,8 @@ class StoreCheck {
     }
     report_.bytes_read += object.entry.sealed_size_bytes();
     for (const FileInObject* const file : wrong) {
-      HOLDFAST_RETURN_IF_ERROR(Report(path, ChecksumError(file->name), IdsOf(file->backups)));
+      HOLDFAST_RETURN_IF_ERROR(
+          Report(path, ChecksumError(file->name), IdsOf(file->backups), /*is_sealed_so=*/true));
     }
     return absl::OkStatus();
   }
@@ -536,11 +510,12 @@ class StoreCheck {
       for (const auto& [entry, extent] : file.extents) {
         if (status.ok()) status = ReadExtent(entry, extent, checksum);
       }
+      const bool is_sealed_so = status.ok();
       if (status.ok() && checksum.Digest() != file.xxh3) status = ChecksumError(file.name);
       if (!status.ok()) {
         HOLDFAST_RETURN_IF_ERROR(
             Report(ObjectPath(store_.store_id(), file.extents.front().first.name()), status,
-                   IdsOf(file.backups)));
+                   IdsOf(file.backups), is_sealed_so));
       }
     }
     return absl::OkStatus();

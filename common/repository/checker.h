@@ -21,6 +21,8 @@ struct CheckFinding {
   absl::Status status;
   // The backups that can't be restored because of it.
   std::vector<std::string> backup_ids;
+  // Whether its seals hold, and it is what was sealed that is wrong: a copy elsewhere is no better.
+  bool is_sealed_so = false;
 };
 
 struct CheckProgress {
@@ -50,6 +52,7 @@ struct CheckReport {
   // Objects that no manifest names, and their bytes: no fault (a run was cut), prune removes them.
   uint64_t unnamed_objects = 0;
   uint64_t unnamed_bytes = 0;
+  std::vector<std::string> unnamed_object_names;  // as in manifests
   // Names that do not belong into a repository.
   std::vector<std::string> foreign_names;
   // Empty when all is well. Told apart: missing, cut short, damaged, renamed, swapped with which.

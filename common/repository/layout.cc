@@ -31,6 +31,7 @@ constexpr size_t kFingerprintLength = 2 * KeyFingerprint::kSizeBytes;
 constexpr size_t kFileNumberLengthMin = 6;
 constexpr size_t kFileNumberLengthMax = 20;
 constexpr size_t kInstanceNameSizeMaxBytes = 1024;
+constexpr absl::string_view kPruneLease = "prune";
 
 constexpr std::pair<Mark::Kind, absl::string_view> kMarkKinds[] = {
     {Mark::KIND_PINNED, "pinned"},   {Mark::KIND_UNPINNED, "unpinned"},
@@ -106,6 +107,10 @@ std::string ObjectsPath(const StoreId& store_id) {
   return absl::StrCat(StorePath(store_id), "/objects");
 }
 
+std::string LeasesPath(const StoreId& store_id) {
+  return absl::StrCat(StorePath(store_id), "/leases");
+}
+
 std::string KeyFilePath(const StoreId& store_id, const KeyId& key_id,
                         const KeyFingerprint& fingerprint) {
   return absl::StrCat(KeysPath(store_id), "/", KeyIdText(key_id), "-", fingerprint.ToText());
@@ -126,6 +131,22 @@ std::string MarkPath(const StoreId& store_id, absl::string_view backup_id, absl:
 std::string ObjectPath(const StoreId& store_id, absl::string_view object_name) {
   HOLDFAST_CHECK(ParseObjectName(object_name).ok());
   return absl::StrCat(ObjectsPath(store_id), "/", object_name);
+}
+
+std::string PruneLeasePath(const StoreId& store_id, absl::Time time, RandomSource& random) {
+  return absl::StrCat(LeasesPath(store_id), "/", FormatTimeCompact(time), "-", kPruneLease, "-",
+                      random.Hex(kRandomSizeBytes));
+}
+
+absl::StatusOr<absl::Time> ParsePruneLeaseName(absl::string_view name) {
+  constexpr absl::string_view kWhat = "the name of a prune's lease";
+  const std::vector<absl::string_view> parts = absl::StrSplit(name, '-');
+  if (parts.size() != 3 || parts[1] != kPruneLease || !IsRandomText(parts[2])) {
+    return FormError(kWhat, name);
+  }
+  const absl::StatusOr<absl::Time> time = ParseTimeCompact(parts[0]);
+  if (!time.ok()) return FormError(kWhat, name);
+  return *time;
 }
 
 absl::StatusOr<ParsedKeyFileName> ParseKeyFileName(absl::string_view name) {

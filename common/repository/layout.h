@@ -34,6 +34,7 @@ std::string KeysPath(const StoreId& store_id);     // stores/<id>/keys
 std::string BackupsPath(const StoreId& store_id);  // stores/<id>/backups
 std::string MarksPath(const StoreId& store_id);    // stores/<id>/marks
 std::string ObjectsPath(const StoreId& store_id);  // stores/<id>/objects
+std::string LeasesPath(const StoreId& store_id);   // stores/<id>/leases
 
 // The files.
 std::string KeyFilePath(const StoreId& store_id, const KeyId& key_id,
@@ -43,6 +44,9 @@ std::string MarkPath(const StoreId& store_id, absl::string_view backup_id, absl:
                      repository::v1::Mark::Kind kind, RandomSource& random = SystemRandom());
 // `object_name` is what manifests hold: "<xx>/<identity>-<time>-<random>".
 std::string ObjectPath(const StoreId& store_id, absl::string_view object_name);
+
+std::string PruneLeasePath(const StoreId& store_id, absl::Time time,
+                           RandomSource& random = SystemRandom());
 
 // The name of a key file, below keys/.
 struct ParsedKeyFileName {
@@ -58,6 +62,9 @@ struct ParsedMarkName {
   repository::v1::Mark::Kind kind;
 };
 absl::StatusOr<ParsedMarkName> ParseMarkName(absl::string_view name);
+
+// When the lease of a prune was made, by its name below leases/: "<time>-prune-<random>".
+absl::StatusOr<absl::Time> ParsePruneLeaseName(absl::string_view name);
 
 // "20261122T183500.123Z-1f9a2b3c".
 std::string MakeBackupId(absl::Time time, RandomSource& random = SystemRandom());

@@ -62,10 +62,16 @@ absl::StatusOr<bool> HasBackups(BlobStore& blobs, const StoreId& store_id) {
   return false;
 }
 
-// Puts and reads back what is small. ALREADY_EXISTS where there is a blob of that name.
+// Puts and reads back what is small. OK where there are these very bytes already, ALREADY_EXISTS
+// where there are others.
 absl::Status PutAndCompare(BlobStore& blobs, const std::string& name, absl::string_view bytes) {
   MemorySource source(bytes);
-  HOLDFAST_RETURN_IF_ERROR(blobs.Put(name, source));
+  const absl::Status put = blobs.Put(name, source);
+  if (absl::IsAlreadyExists(put)) {
+    const absl::StatusOr<std::string> existing = ReadBlob(blobs, name, bytes.size());
+    return existing.ok() && *existing == bytes ? absl::OkStatus() : put;
+  }
+  HOLDFAST_RETURN_IF_ERROR(put);
   HOLDFAST_ASSIGN_OR_RETURN(const std::string read, ReadBlob(blobs, name, bytes.size()),
                             absl::StrCat("read back ", name));
   if (read == bytes) return absl::OkStatus();
@@ -75,6 +81,19 @@ absl::Status PutAndCompare(BlobStore& blobs, const std::string& name, absl::stri
       absl::StrCat(name, " at ", blobs.Describe(),
                    " does not read back as it was written: do not trust this "
                    "destination before it was examined"));
+}
+
+// Puts what is small in the place of what is there, and reads it back.
+absl::Status ReplaceAndCompare(BlobStore& blobs, const std::string& name, absl::string_view bytes) {
+  MemorySource source(bytes);
+  HOLDFAST_RETURN_IF_ERROR(blobs.Replace(name, source), absl::StrCat("replace ", name));
+  HOLDFAST_ASSIGN_OR_RETURN(const std::string read, ReadBlob(blobs, name, bytes.size()),
+                            absl::StrCat("read back ", name));
+  if (read == bytes) return absl::OkStatus();
+  return absl::DataLossError(
+      absl::StrCat(name, " at ", blobs.Describe(),
+                   " does not read back as it was written: do not trust this destination before it "
+                   "was examined"));
 }
 
 absl::StatusOr<Id128> ParseRepositoryFile(absl::string_view bytes) {
@@ -420,34 +439,118 @@ absl::StatusOr<std::unique_ptr<StoreRepository>> Repository::OpenOrCreateStore(
     for (const auto& [key_id, keys] : store->keys_) {
       create_time_us = std::max(create_time_us, keys.create_time_us + 1);
     }
-    const BackupKey key = backup_key != nullptr
-                              ? BackupKey{backup_key->key_id, backup_key->key.Clone()}
-                              : BackupKey{Id128::Generate().bytes(), Key::Generate()};
-    HOLDFAST_RETURN_IF_ERROR(AddBackupKey(*store, master_key, key, create_time_us), context);
+    const DatedBackupKey key = {
+        .backup_key = backup_key != nullptr ? BackupKey{backup_key->key_id, backup_key->key.Clone()}
+                                            : BackupKey{Id128::Generate().bytes(), Key::Generate()},
+        .create_time_us = create_time_us};
+    HOLDFAST_RETURN_IF_ERROR(AddBackupKey(*store, master_key, key), context);
   }
   store->ChooseCurrentKey();
   return store;
 }
 
+absl::StatusOr<std::unique_ptr<StoreRepository>> Repository::OpenStoreWithKeys(
+    const StoreId& store_id, const MasterKey& master_key,
+    const std::vector<DatedBackupKey>& backup_keys) const {
+  std::vector<std::string> other_fingerprints;
+  HOLDFAST_ASSIGN_OR_RETURN(std::unique_ptr<StoreRepository> store,
+                            ReadKeys(store_id, master_key, other_fingerprints));
+  const std::string context = absl::StrCat("open the backups of store ", store_id.ToText(), " at ",
+                                           blobs_->Describe(), " for copies");
+  if (store->keys_.empty() && store->unopened_keys_.empty() && !other_fingerprints.empty()) {
+    HOLDFAST_ASSIGN_OR_RETURN(const bool has_backups, HasBackups(*blobs_, store_id));
+    if (has_backups) {
+      return absl::PermissionDeniedError(absl::StrCat(
+          context, ": the master key given has the fingerprint ", master_key.fingerprint().ToText(),
+          "; the backups there open with the one of fingerprint ",
+          absl::StrJoin(other_fingerprints, " or ")));
+    }
+  }
+  int64_t create_time_us_max = INT64_MAX;
+  if (!store->keys_.empty()) {
+    store->ChooseCurrentKey();
+    create_time_us_max = store->current_->second.create_time_us - 1;
+  }
+  for (const DatedBackupKey& key : backup_keys) {
+    const KeyId& key_id = key.backup_key.key_id;
+    const auto existing = store->keys_.find(key_id);
+    if (existing != store->keys_.end()) {
+      if (ConstantTimeEqual(existing->second.backup_key.bytes(), key.backup_key.key.bytes())) {
+        continue;
+      }
+      return absl::FailedPreconditionError(absl::StrCat(
+          context, ": the backup key ", KeyIdText(key_id), " is another one here than there"));
+    }
+    const auto unopened = store->unopened_keys_.find(key_id);
+    if (unopened != store->unopened_keys_.end()) return Annotate(unopened->second, context);
+    HOLDFAST_RETURN_IF_ERROR(
+        AddBackupKey(*store, master_key,
+                     {.backup_key = {key_id, key.backup_key.key.Clone()},
+                      .create_time_us = std::min(key.create_time_us, create_time_us_max)}),
+        context);
+  }
+  if (store->keys_.empty()) return absl::InvalidArgumentError(absl::StrCat(context, ": no key"));
+  store->ChooseCurrentKey();
+  return store;
+}
+
+absl::StatusOr<std::vector<Repository::RepairedKeyFile>> Repository::RepairKeyFiles(
+    const StoreId& store_id, const MasterKey& master_key,
+    const std::vector<DatedBackupKey>& backup_keys, const std::set<KeyId>& needed) const {
+  std::vector<std::string> other_fingerprints;
+  HOLDFAST_ASSIGN_OR_RETURN(const std::unique_ptr<StoreRepository> store,
+                            ReadKeys(store_id, master_key, other_fingerprints));
+  std::vector<RepairedKeyFile> repaired;
+  for (const DatedBackupKey& key : backup_keys) {
+    const KeyId& key_id = key.backup_key.key_id;
+    if (store->keys_.contains(key_id)) continue;
+    const std::string path = KeyFilePath(store_id, key_id, master_key.fingerprint());
+    absl::Status damage = absl::NotFoundError(absl::StrCat(path, ": missing"));
+    const auto unopened = store->unopened_keys_.find(key_id);
+    if (unopened != store->unopened_keys_.end()) {
+      damage = unopened->second;
+      HOLDFAST_ASSIGN_OR_RETURN(const BlobInfo info, blobs_->Stat(path));
+      const std::optional<SealedFault> fault = GetSealedFault(damage);
+      const bool is_damaged = info.size_bytes > kSealedKeyFileSizeMaxBytes ||
+                              (fault.has_value() && fault != SealedFault::kUnknownVersion);
+      if (!is_damaged) continue;
+    } else if (!needed.contains(key_id)) {
+      continue;
+    }
+    HOLDFAST_RETURN_IF_ERROR(
+        ReplaceAndCompare(*blobs_, path, SealBackupKey(store_id, master_key, key)));
+    repaired.push_back({.path = path, .damage = std::move(damage)});
+  }
+  return repaired;
+}
+
+std::string Repository::SealBackupKey(const StoreId& store_id, const MasterKey& master_key,
+                                      const DatedBackupKey& key) const {
+  const KeyId& key_id = key.backup_key.key_id;
+  BackupKeyFile file;
+  file.set_backup_key(key.backup_key.key.bytes().data(), key.backup_key.key.bytes().size());
+  file.set_key_id(key_id.data(), key_id.size());
+  file.set_store_id(store_id.ToByteString());
+  file.set_repository_hash(repository_hash_.data(), repository_hash_.size());
+  file.set_create_time_us(key.create_time_us);
+  std::string content = file.SerializeAsString();
+  std::string sealed =
+      Seal(SealedKind::kBackupKey,
+           SealingKey::ForMaster(master_key.fingerprint(), master_key.DeriveBackupKeyWrap()),
+           KeyFilePath(store_id, key_id, master_key.fingerprint()), AsBytes(content));
+  WipeMemory(content.data(), content.size());
+  WipeMemory(file.mutable_backup_key()->data(), file.backup_key().size());
+  return sealed;
+}
+
 absl::Status Repository::AddBackupKey(StoreRepository& store, const MasterKey& master_key,
-                                      const BackupKey& backup_key, int64_t create_time_us) const {
-  const ParsedKeyFileName name = {.key_id = backup_key.key_id,
+                                      const DatedBackupKey& key) const {
+  const ParsedKeyFileName name = {.key_id = key.backup_key.key_id,
                                   .fingerprint = master_key.fingerprint()};
   const std::string path = KeyFilePath(store.store_id(), name.key_id, name.fingerprint);
   const SealingKey wrap_key =
       SealingKey::ForMaster(master_key.fingerprint(), master_key.DeriveBackupKeyWrap());
-
-  BackupKeyFile file;
-  file.set_backup_key(backup_key.key.bytes().data(), backup_key.key.bytes().size());
-  file.set_key_id(backup_key.key_id.data(), backup_key.key_id.size());
-  file.set_store_id(store.store_id().ToByteString());
-  file.set_repository_hash(repository_hash_.data(), repository_hash_.size());
-  file.set_create_time_us(create_time_us);
-  std::string content = file.SerializeAsString();
-  const std::string sealed = Seal(SealedKind::kBackupKey, wrap_key, path, AsBytes(content));
-  WipeMemory(content.data(), content.size());
-  WipeMemory(file.mutable_backup_key()->data(), file.backup_key().size());
-
+  const std::string sealed = SealBackupKey(store.store_id(), master_key, key);
   HOLDFAST_RETURN_IF_ERROR(PutAndCompare(*blobs_, path, sealed));
   HOLDFAST_RETURN_IF_ERROR(store.AddKeyFile(path, name, wrap_key, repository_hash_, sealed), path);
   store.key_files_[path] = absl::OkStatus();
@@ -508,6 +611,19 @@ void StoreRepository::ChooseCurrentKey() {
 
 Repository::BackupKey StoreRepository::CloneCurrentBackupKey() const {
   return {current_->first, current_->second.backup_key.Clone()};
+}
+
+std::vector<Repository::DatedBackupKey> StoreRepository::CloneBackupKeys() const {
+  std::vector<Repository::DatedBackupKey> clones;
+  for (const auto& [key_id, keys] : keys_) {
+    clones.push_back(
+        {.backup_key = {key_id, keys.backup_key.Clone()}, .create_time_us = keys.create_time_us});
+  }
+  std::sort(clones.begin(), clones.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.create_time_us, a.backup_key.key_id) <
+           std::tie(b.create_time_us, b.backup_key.key_id);
+  });
+  return clones;
 }
 
 absl::StatusOr<const StoreRepository::Keys*> StoreRepository::FindKeys(const KeyId& key_id) const {
@@ -663,22 +779,32 @@ absl::StatusOr<BackupSummary> StoreRepository::ReadSummary(absl::string_view bac
 
 absl::StatusOr<StoreRepository::LoadedManifest> StoreRepository::LoadManifest(
     absl::string_view backup_id) const {
+  HOLDFAST_ASSIGN_OR_RETURN(const std::string sealed, ReadSealedManifest(backup_id));
+  return OpenSealedManifest(backup_id, sealed);
+}
+
+absl::StatusOr<std::string> StoreRepository::ReadSealedManifest(absl::string_view backup_id) const {
   if (!IsBackupId(backup_id)) {
     return absl::InvalidArgumentError(
         absl::StrCat("\"", absl::CHexEscape(backup_id.substr(0, 100)),
                      "\" is not a backup id; they look like 20261122T183500.123Z-1f9a2b3c"));
   }
-  const absl::StatusOr<std::string> sealed =
+  absl::StatusOr<std::string> sealed =
       ReadBlob(*blobs_, BackupPath(store_id_, backup_id), kSealedManifestSizeMaxBytes);
   if (absl::IsNotFound(sealed.status())) {
     return absl::NotFoundError(
         absl::StrCat("there is no backup ", backup_id, " at ", blobs_->Describe()));
   }
   HOLDFAST_RETURN_IF_ERROR(sealed.status(), absl::StrCat("manifest of backup ", backup_id));
-  HOLDFAST_ASSIGN_OR_RETURN(Manifest manifest, OpenManifest(AsBytes(*sealed), store_id_, backup_id,
-                                                            ManifestKeyOf(AsBytes(*sealed))));
-  return LoadedManifest{.manifest = std::move(manifest),
-                        .sealed_hash = Blake2b256({AsBytes(*sealed)})};
+  return sealed;
+}
+
+absl::StatusOr<StoreRepository::LoadedManifest> StoreRepository::OpenSealedManifest(
+    absl::string_view backup_id, absl::string_view sealed_manifest) const {
+  const absl::Span<const uint8_t> sealed = AsBytes(sealed_manifest);
+  HOLDFAST_ASSIGN_OR_RETURN(Manifest manifest,
+                            OpenManifest(sealed, store_id_, backup_id, ManifestKeyOf(sealed)));
+  return LoadedManifest{.manifest = std::move(manifest), .sealed_hash = Blake2b256({sealed})};
 }
 
 absl::Status StoreRepository::CommitManifest(absl::string_view backup_id,
@@ -688,6 +814,42 @@ absl::Status StoreRepository::CommitManifest(absl::string_view backup_id,
   }
   return Annotate(PutAndCompare(*blobs_, BackupPath(store_id_, backup_id), sealed_manifest),
                   absl::StrCat("commit backup ", backup_id));
+}
+
+absl::Status StoreRepository::ReplaceManifest(absl::string_view backup_id,
+                                              absl::string_view sealed_manifest) {
+  {
+    MutexLock lock(&mutex_);
+    summaries_.erase(backup_id);
+  }
+  return ReplaceAndCompare(*blobs_, BackupPath(store_id_, backup_id), sealed_manifest);
+}
+
+absl::Status StoreRepository::ReplaceMark(absl::string_view mark_name,
+                                          absl::string_view sealed_mark) {
+  return ReplaceAndCompare(*blobs_, absl::StrCat(MarksPath(store_id_), "/", mark_name),
+                           sealed_mark);
+}
+
+absl::StatusOr<std::vector<std::string>> StoreRepository::MarksToCopy(
+    absl::string_view backup_id) const {
+  HOLDFAST_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListMarks(backup_id));
+  DecidingMarks deciding;
+  for (const std::string& name : names) {
+    const absl::StatusOr<ParsedMarkName> parsed = ParseMarkName(name);
+    if (parsed.ok()) deciding.Add(name, parsed->kind);
+  }
+  std::vector<std::string> to_copy;
+  if (!deciding.pin.empty()) to_copy.push_back(deciding.pin);
+  if (!deciding.health.empty() && ParseMarkName(deciding.health)->kind == Mark::KIND_DAMAGED) {
+    to_copy.push_back(deciding.health);
+  }
+  return to_copy;
+}
+
+absl::Status StoreRepository::PutSealedMark(absl::string_view mark_name,
+                                            absl::string_view sealed_mark) {
+  return PutAndCompare(*blobs_, absl::StrCat(MarksPath(store_id_), "/", mark_name), sealed_mark);
 }
 
 absl::StatusOr<std::vector<std::string>> StoreRepository::ListMarks(
@@ -727,8 +889,43 @@ absl::Status StoreRepository::RemoveOrphanedMark(absl::string_view mark_name) {
   return IgnoreNotFound(blobs_->Delete(absl::StrCat(MarksPath(store_id_), "/", mark_name)));
 }
 
-absl::Status StoreRepository::RemoveObject(absl::string_view object_name) {
-  return IgnoreNotFound(blobs_->Delete(ObjectPath(store_id_, object_name)));
+absl::StatusOr<bool> StoreRepository::RemoveObject(absl::string_view object_name,
+                                                   absl::Time written_before) {
+  const std::string path = ObjectPath(store_id_, object_name);
+  const absl::StatusOr<BlobInfo> info = blobs_->Stat(path);
+  if (absl::IsNotFound(info.status())) return false;
+  HOLDFAST_RETURN_IF_ERROR(info.status());
+  if (info->write_time >= written_before) return false;
+  const absl::Status deleted = blobs_->Delete(path);
+  if (absl::IsNotFound(deleted)) return false;
+  HOLDFAST_RETURN_IF_ERROR(deleted);
+  return true;
+}
+
+absl::StatusOr<std::string> StoreRepository::AddPruneLease(absl::Time now) {
+  std::string path = PruneLeasePath(store_id_, now);
+  HOLDFAST_RETURN_IF_ERROR(PutAndCompare(*blobs_, path, ""));
+  return path;
+}
+
+absl::StatusOr<std::vector<std::string>> StoreRepository::ListPruneLeases(absl::Time now) {
+  std::vector<std::string> counting;
+  std::vector<std::string> old;
+  HOLDFAST_RETURN_IF_ERROR(
+      ListBelow(*blobs_, LeasesPath(store_id_), [&](absl::string_view name, uint64_t /*size*/) {
+        const absl::StatusOr<absl::Time> time = ParsePruneLeaseName(name);
+        if (!time.ok()) return absl::OkStatus();
+        const bool counts =
+            now - *time < kPruneLeaseCountsFor && *time - now < kPruneLeaseCountsFor;
+        (counts ? counting : old).push_back(absl::StrCat(LeasesPath(store_id_), "/", name));
+        return absl::OkStatus();
+      }));
+  for (const std::string& path : old) HOLDFAST_RETURN_IF_ERROR(RemovePruneLease(path));
+  return counting;
+}
+
+absl::Status StoreRepository::RemovePruneLease(const std::string& path) {
+  return IgnoreNotFound(blobs_->Delete(path));
 }
 
 absl::Status StoreRepository::AddMark(const Mark& mark, absl::Time now) {
@@ -774,10 +971,28 @@ absl::Status StoreRepository::AddMark(const Mark& mark, absl::Time now) {
 }
 
 absl::StatusOr<Mark> StoreRepository::ReadMark(absl::string_view mark_name) const {
+  HOLDFAST_ASSIGN_OR_RETURN(const std::string sealed, ReadMarkBytes(mark_name));
+  return OpenMark(mark_name, sealed);
+}
+
+absl::StatusOr<std::string> StoreRepository::ReadSealedMark(absl::string_view mark_name) const {
+  HOLDFAST_ASSIGN_OR_RETURN(std::string sealed, ReadMarkBytes(mark_name));
+  HOLDFAST_RETURN_IF_ERROR(OpenMark(mark_name, sealed).status());
+  return sealed;
+}
+
+absl::StatusOr<std::string> StoreRepository::ReadMarkBytes(absl::string_view mark_name) const {
+  HOLDFAST_RETURN_IF_ERROR(ParseMarkName(mark_name).status());
+  const std::string path = absl::StrCat(MarksPath(store_id_), "/", mark_name);
+  absl::StatusOr<std::string> sealed = ReadBlob(*blobs_, path, kSealedMarkSizeMaxBytes);
+  HOLDFAST_RETURN_IF_ERROR(sealed.status(), path);
+  return sealed;
+}
+
+absl::StatusOr<Mark> StoreRepository::OpenMark(absl::string_view mark_name,
+                                               absl::string_view sealed) const {
   HOLDFAST_ASSIGN_OR_RETURN(const ParsedMarkName name, ParseMarkName(mark_name));
   const std::string path = absl::StrCat(MarksPath(store_id_), "/", mark_name);
-  HOLDFAST_ASSIGN_OR_RETURN(const std::string sealed,
-                            ReadBlob(*blobs_, path, kSealedMarkSizeMaxBytes), path);
   HOLDFAST_ASSIGN_OR_RETURN(const std::string content,
                             Unseal({.kind = SealedKind::kMark, .path = path},
                                    ManifestKeyOf(AsBytes(sealed)), AsBytes(sealed)),

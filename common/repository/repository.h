@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,11 @@
 namespace holdfast {
 
 class StoreRepository;
+
+// How long a prune may hold its lease by its monotonic clock, and how long others take it for held
+// by the time in its name. Part of the repository format; do not change.
+inline constexpr absl::Duration kPruneLeaseHeldMax = absl::Hours(12);
+inline constexpr absl::Duration kPruneLeaseCountsFor = absl::Hours(48);
 
 // Repository is the format that backups have at one destination: it finds and makes holdfast.json
 // and leads to the stores in it.
@@ -72,6 +78,32 @@ class Repository {
                                                                      const BackupKey* backup_key,
                                                                      absl::Time now) const;
 
+  // A backup key with when it was made, as its key file says.
+  struct DatedBackupKey {
+    BackupKey backup_key;
+    int64_t create_time_us = 0;
+  };
+
+  // Opens the store for who copies backups to here: makes the store's folder, and adds those of
+  // `backup_keys` that are not here yet. The current key stays the current one, for they are dated
+  // before it; where there is none yet they keep their dates. PERMISSION_DENIED where there are
+  // backups, but no key file for this master key; otherwise as OpenOrCreateStore.
+  absl::StatusOr<std::unique_ptr<StoreRepository>> OpenStoreWithKeys(
+      const StoreId& store_id, const MasterKey& master_key,
+      const std::vector<DatedBackupKey>& backup_keys) const;
+
+  // Writes key files anew, for who repairs: those of `backup_keys` whose file here is damaged, and,
+  // where `needed` says that something here was sealed with the key, those whose file is missing.
+  // One that opens is never touched, and neither is one that was written for another holdfast.json:
+  // that is no damage of the key file.
+  struct RepairedKeyFile {
+    std::string path;
+    absl::Status damage;  // what was wrong; NOT_FOUND where it was missing
+  };
+  absl::StatusOr<std::vector<RepairedKeyFile>> RepairKeyFiles(
+      const StoreId& store_id, const MasterKey& master_key,
+      const std::vector<DatedBackupKey>& backup_keys, const std::set<KeyId>& needed) const;
+
  private:
   Repository(BlobStore& blobs, const Id128& repository_id, const Hash256& repository_hash)
       : blobs_(&blobs), repository_id_(repository_id), repository_hash_(repository_hash) {}
@@ -82,8 +114,11 @@ class Repository {
       const StoreId& store_id, const MasterKey& master_key,
       std::vector<std::string>& other_fingerprints) const;
 
+  // Seals the key for this repository and this master key.
+  std::string SealBackupKey(const StoreId& store_id, const MasterKey& master_key,
+                            const DatedBackupKey& key) const;
   absl::Status AddBackupKey(StoreRepository& store, const MasterKey& master_key,
-                            const BackupKey& backup_key, int64_t create_time_us) const;
+                            const DatedBackupKey& key) const;
 
   BlobStore* blobs_;
   Id128 repository_id_;
@@ -140,6 +175,8 @@ class StoreRepository {
   // The backup key that new backups are sealed with, and what derives from it.
   const KeyId& current_key_id() const { return current_->first; }
   Repository::BackupKey CloneCurrentBackupKey() const;
+  // All that this master key opens, the oldest first.
+  std::vector<Repository::DatedBackupKey> CloneBackupKeys() const;
   const Key& id_key() const { return current_->second.id_key; }
   const SealingKey& content_key() const { return current_->second.content_key; }
   const SealingKey& manifest_key() const { return current_->second.manifest_key; }
@@ -163,10 +200,21 @@ class StoreRepository {
   };
   absl::StatusOr<LoadedManifest> LoadManifest(absl::string_view backup_id) const;
 
-  // Writes a manifest that was sealed with manifest_key(), reads it back and compares; DATA_LOSS
-  // where that was not the same. The last step of a backup: every object that it names must be
-  // durable here.
+  // The two halves of LoadManifest: the bytes as they are, and what they say.
+  absl::StatusOr<std::string> ReadSealedManifest(absl::string_view backup_id) const;
+  absl::StatusOr<LoadedManifest> OpenSealedManifest(absl::string_view backup_id,
+                                                    absl::string_view sealed_manifest) const;
+
+  // Writes a manifest that was sealed with a backup key of this store, reads it back and compares;
+  // DATA_LOSS where that was not the same. The last step of a backup: every object that it names
+  // must be durable here. OK where that very manifest is here already; ALREADY_EXISTS where another
+  // one is.
   absl::Status CommitManifest(absl::string_view backup_id, absl::string_view sealed_manifest);
+
+  // Puts the good bytes of a manifest or mark in the place of damaged ones, reads them back and
+  // compares. For who repairs: the caller knows that these are the bytes that were written.
+  absl::Status ReplaceManifest(absl::string_view backup_id, absl::string_view sealed_manifest);
+  absl::Status ReplaceMark(absl::string_view mark_name, absl::string_view sealed_mark);
 
   // Adds a mark for mark.backup_id(), made at `now`, or just after the newest mark that the backup
   // has: what is added last counts, whatever the clocks say. NOT_FOUND where there is no such
@@ -178,7 +226,24 @@ class StoreRepository {
   // is deleted, since before `deleted_before`.
   absl::Status RemoveBackup(absl::string_view backup_id, absl::Time deleted_before);
   absl::Status RemoveOrphanedMark(absl::string_view mark_name);
-  absl::Status RemoveObject(absl::string_view object_name);
+  // Returns whether it was there and was removed: one that was written here at `written_before` or
+  // later, as far as the place tells, stays, for somebody is copying a backup to here.
+  absl::StatusOr<bool> RemoveObject(absl::string_view object_name, absl::Time written_before);
+
+  // A prune holds a lease while it removes objects, so that a copy that finds one of them here
+  // knows whom to look out for. Both return paths.
+  absl::StatusOr<std::string> AddPruneLease(absl::Time now);
+  // Those that count at `now`; removes those that no longer do, for their prune was killed.
+  absl::StatusOr<std::vector<std::string>> ListPruneLeases(absl::Time now);
+  absl::Status RemovePruneLease(const std::string& path);
+
+  // The marks that go where a copy of the backup goes, as of ParseMarkName: that which says whether
+  // it is pinned, and that which says that it is damaged, unless it was checked since.
+  absl::StatusOr<std::vector<std::string>> MarksToCopy(absl::string_view backup_id) const;
+  // Reads the bytes of a mark as they are; the errors of ReadMark.
+  absl::StatusOr<std::string> ReadSealedMark(absl::string_view mark_name) const;
+  // Writes a mark that was read elsewhere, reads it back and compares. OK where it is here already.
+  absl::Status PutSealedMark(absl::string_view mark_name, absl::string_view sealed_mark);
 
   // Reads one mark; `mark_name` as of ParseMarkName. The errors of sealed files, and DATA_LOSS
   // where it is not for that backup and of that kind.
@@ -232,6 +297,9 @@ class StoreRepository {
 
   absl::StatusOr<repository::v1::BackupSummary> ReadSummary(absl::string_view backup_id,
                                                             uint64_t sealed_size_bytes);
+  absl::StatusOr<std::string> ReadMarkBytes(absl::string_view mark_name) const;
+  absl::StatusOr<repository::v1::Mark> OpenMark(absl::string_view mark_name,
+                                                absl::string_view sealed) const;
   absl::Status CheckMark(const std::string& mark_name);
   // The names of the marks of a backup, as of ParseMarkName.
   absl::StatusOr<std::vector<std::string>> ListMarks(absl::string_view backup_id) const;

@@ -46,6 +46,12 @@ absl::Status MemorySource::Rewind() {
 
 absl::StatusOr<uint64_t> BlobStore::RemoveLeftovers(absl::Time /*before*/) { return 0; }
 
+absl::Status BlobStore::Replace(absl::string_view name, ByteSource& source) {
+  const absl::Status deleted = Delete(name);
+  if (!deleted.ok() && !absl::IsNotFound(deleted)) return deleted;
+  return Put(name, source);
+}
+
 absl::StatusOr<std::string> ReadBlob(BlobStore& store, absl::string_view name,
                                      uint64_t size_max_bytes) {
   HOLDFAST_ASSIGN_OR_RETURN(const std::unique_ptr<ByteSource> source, store.Get(name));

@@ -51,6 +51,9 @@ class MemorySource : public ByteSource {
 struct BlobInfo {
   std::string name;
   uint64_t size_bytes = 0;
+  // When it was written there, by the clock of the place; InfinitePast where the place does not
+  // tell. Prune goes by it (FORMAT.md, "Deleting"): a place that can tell does.
+  absl::Time write_time = absl::InfinitePast();
 };
 
 // What somebody should know of the place where blobs are kept, although it works.
@@ -90,6 +93,13 @@ class BlobStore {
   // power loss. On an error no blob of that name is visible. ALREADY_EXISTS where there is one,
   // which stays as it is. An error of `source` is returned as it is.
   virtual absl::Status Put(absl::string_view name, ByteSource& source) = 0;
+
+  // The same, in the place of a blob of that name, if there is one: for who repairs (FORMAT.md,
+  // "Copying and repairing"), and nobody else, as no blob is ever modified. Where the place can do
+  // it, whoever reads meanwhile finds the old blob or the new one; where it can't, and unless this
+  // is overridden, the old one is deleted first: cut in between, there is none. On an error of
+  // `source`, where it can, the old one is still there.
+  virtual absl::Status Replace(absl::string_view name, ByteSource& source);
 
   // Yields the blob from `offset` to its end, or at most `length_max` bytes of it. OUT_OF_RANGE
   // where `offset` lies beyond the end. The source must not outlive the store.

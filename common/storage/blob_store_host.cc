@@ -73,7 +73,7 @@ absl::Status ServeGet(BlobStore& store, Reader& request, Channel& channel) {
 absl::Status ServeList(BlobStore& store, const std::string& prefix, Channel& channel) {
   Writer blobs;
   const absl::Status listed = store.List(prefix, [&](const BlobInfo& info) {
-    blobs.Text(info.name).Number(info.size_bytes);
+    blobs.Text(info.name).Number(info.size_bytes).Time(info.write_time);
     if (blobs.fields().size() < kListingMessageSizeBytes) return absl::OkStatus();
     return channel.Send(Kind::kBlobs, std::exchange(blobs, Writer()));
   });
@@ -98,7 +98,7 @@ absl::Status ServeCall(BlobStore& store, const Message& message, Channel& channe
     case Kind::kStat: {
       const absl::StatusOr<BlobInfo> info = store.Stat(name);
       if (!info.ok()) return channel.SendStatus(info.status());
-      return channel.Send(Kind::kInfo, Writer().Number(info->size_bytes));
+      return channel.Send(Kind::kInfo, Writer().Number(info->size_bytes).Time(info->write_time));
     }
     case Kind::kList:
       return ServeList(store, name, channel);

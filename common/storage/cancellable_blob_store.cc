@@ -36,6 +36,12 @@ absl::Status CancellableBlobStore::Put(absl::string_view name, ByteSource& sourc
   return inner_.Put(name, cancellable);
 }
 
+absl::Status CancellableBlobStore::Replace(absl::string_view name, ByteSource& source) {
+  HOLDFAST_RETURN_IF_ERROR(cancellation_.status());
+  CancellableSource cancellable(source, cancellation_);
+  return inner_.Replace(name, cancellable);
+}
+
 absl::StatusOr<std::unique_ptr<ByteSource>> CancellableBlobStore::Get(absl::string_view name,
                                                                       uint64_t offset,
                                                                       uint64_t length_max) {

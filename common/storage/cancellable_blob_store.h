@@ -24,6 +24,7 @@ class CancellableBlobStore : public BlobStore {
       : inner_(inner), cancellation_(std::move(cancellation)) {}
 
   absl::Status Put(absl::string_view name, ByteSource& source) override;
+  absl::Status Replace(absl::string_view name, ByteSource& source) override;
   absl::StatusOr<std::unique_ptr<ByteSource>> Get(absl::string_view name, uint64_t offset,
                                                   uint64_t length_max) override;
   absl::StatusOr<BlobInfo> Stat(absl::string_view name) override;

@@ -17,6 +17,7 @@ namespace holdfast::host {
 namespace {
 
 constexpr size_t kHeaderSizeBytes = 5;
+constexpr int64_t kNoTime = INT64_MIN;
 
 absl::Status OtherEndIsGone() {
   return absl::UnavailableError("the process at the other end has ended");
@@ -29,6 +30,11 @@ Writer& Writer::Number(uint64_t number) {
   std::memcpy(bytes, &number, sizeof(number));
   fields_.append(bytes, sizeof(number));
   return *this;
+}
+
+Writer& Writer::Time(absl::Time time) {
+  return Number(
+      static_cast<uint64_t>(time == absl::InfinitePast() ? kNoTime : absl::ToUnixMicros(time)));
 }
 
 Writer& Writer::Text(absl::string_view text) {
@@ -56,6 +62,11 @@ uint64_t Reader::Number() {
   std::memcpy(&number, rest_.data(), sizeof(number));
   rest_.remove_prefix(sizeof(number));
   return number;
+}
+
+absl::Time Reader::Time() {
+  const auto micros = static_cast<int64_t>(Number());
+  return micros == kNoTime ? absl::InfinitePast() : absl::FromUnixMicros(micros);
 }
 
 std::string Reader::Text() {

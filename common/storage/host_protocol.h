@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "common/io/fd.h"
 
 // How a HostedBlobStore and its host talk. Both ends are one program, so nothing here has a
@@ -18,7 +19,7 @@
 // channel carries one call at a time:
 //
 //   store                                      host
-//   kStat name                                 kInfo size, or kStatus error
+//   kStat name                                 kInfo size, time, or kStatus error
 //   kList prefix                               kBlobs…, kStatus
 //   kListFolders prefix                        kNames, or kStatus error
 //   kDelete name                               kStatus
@@ -62,6 +63,8 @@ inline constexpr size_t kMessageSizeMaxBytes = size_t{256} << 20;
 class Writer {
  public:
   Writer& Number(uint64_t number);
+  // To the microsecond; InfinitePast stands for none.
+  Writer& Time(absl::Time time);
   Writer& Text(absl::string_view text);
   Writer& Status(const absl::Status& status);
   const std::string& fields() const { return fields_; }
@@ -77,6 +80,7 @@ class Reader {
   explicit Reader(absl::string_view fields) : rest_(fields) {}
 
   uint64_t Number();
+  absl::Time Time();
   std::string Text();
   absl::Status Status();
   bool AtEnd() const { return rest_.empty(); }

@@ -196,7 +196,10 @@ absl::StatusOr<BlobInfo> HostedBlobStore::Stat(absl::string_view name) {
   Reader reader(message.fields);
   if (message.kind == Kind::kStatus) return reader.Status();
   if (message.kind != Kind::kInfo) return host::UnexpectedMessage(message.kind);
-  BlobInfo info = {.name = std::string(name), .size_bytes = reader.Number()};
+  BlobInfo info;
+  info.name = std::string(name);
+  info.size_bytes = reader.Number();
+  info.write_time = reader.Time();
   HOLDFAST_RETURN_IF_ERROR(reader.status());
   return info;
 }
@@ -217,6 +220,7 @@ absl::Status HostedBlobStore::List(absl::string_view prefix,
       BlobInfo info;
       info.name = reader.Text();
       info.size_bytes = reader.Number();
+      info.write_time = reader.Time();
       HOLDFAST_RETURN_IF_ERROR(reader.status());
       // Where it wants no more the channel goes, and with it what is still to come.
       HOLDFAST_RETURN_IF_ERROR(visit(info));

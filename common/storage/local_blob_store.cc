@@ -14,6 +14,7 @@
 #include "common/base/status_macros.h"
 #include "common/io/directory.h"
 #include "common/io/durable_file.h"
+#include "common/io/fd.h"
 #include "common/io/files.h"
 #include "common/io/path.h"
 #include "common/storage/open_blob_store.h"
@@ -197,7 +198,9 @@ absl::StatusOr<BlobInfo> LocalBlobStore::Stat(absl::string_view name) {
   HOLDFAST_RETURN_IF_ERROR(info.status());
   if (info->type == FileType::kDirectory) return NoBlobError(name);
   if (info->type != FileType::kRegular) return NotABlobError(path);
-  return BlobInfo{.name = std::string(name), .size_bytes = static_cast<uint64_t>(info->size_bytes)};
+  return BlobInfo{.name = std::string(name),
+                  .size_bytes = static_cast<uint64_t>(info->size_bytes),
+                  .write_time = info->modify_time};
 }
 
 absl::StatusOr<std::unique_ptr<ByteSource>> LocalBlobStore::Get(absl::string_view name,
@@ -223,13 +226,24 @@ absl::Status LocalBlobStore::Put(absl::string_view name, ByteSource& source) {
   const absl::StatusOr<BlobInfo> existing = Stat(name);
   if (existing.ok()) return absl::AlreadyExistsError(absl::StrCat("there is a blob ", name));
   if (!absl::IsNotFound(existing.status())) return existing.status();
+  return WriteBlob(name, source, DurableFile::Existing::kKeepAsFarAsPossible);
+}
+
+absl::Status LocalBlobStore::Replace(absl::string_view name, ByteSource& source) {
+  const absl::StatusOr<BlobInfo> existing = Stat(name);
+  if (!existing.ok() && !absl::IsNotFound(existing.status())) return existing.status();
+  return WriteBlob(name, source, DurableFile::Existing::kReplace);
+}
+
+absl::Status LocalBlobStore::WriteBlob(absl::string_view name, ByteSource& source,
+                                       DurableFile::Existing existing) {
   const std::string path = PathOf(name);
-  if (GetFileInfo(path).ok()) {
+  const absl::StatusOr<FileInfo> info = GetFileInfo(path);
+  if (info.ok() && info->type == FileType::kDirectory) {
     return absl::FailedPreconditionError(absl::StrCat(path, " is a folder, not a blob"));
   }
   HOLDFAST_RETURN_IF_ERROR(ExplainRefusal(MakeFolders(name)));
-  constexpr DurableFile::Options kOptions = {
-      .mode = kFileMode, .existing = DurableFile::Existing::kKeepAsFarAsPossible};
+  const DurableFile::Options options = {.mode = kFileMode, .existing = existing};
   absl::StatusOr<UniqueFd> folder = OpenFolder(FolderOfBlob(name));
   if (absl::IsNotFound(folder.status())) {  // somebody removed a folder that had been there
     ForgetFolders();
@@ -241,7 +255,7 @@ absl::Status LocalBlobStore::Put(absl::string_view name, ByteSource& source) {
   }
   HOLDFAST_RETURN_IF_ERROR(folder.status());
   const absl::StatusOr<std::unique_ptr<DurableFile>> created =
-      DurableFile::CreateIn(*std::move(folder), path, kOptions);
+      DurableFile::CreateIn(*std::move(folder), path, options);
   if (!created.ok()) return ExplainRefusal(created.status());
   DurableFile& file = **created;
   for (;;) {
@@ -315,11 +329,13 @@ absl::Status LocalBlobStore::List(absl::string_view prefix,
       if (entry.type == FileType::kDirectory) {
         folders_to_list.push_back(std::move(name));
       } else if (entry.type == FileType::kRegular) {
-        const absl::StatusOr<int64_t> size_bytes = FileSizeBytes(PathOf(name));
-        if (absl::IsNotFound(size_bytes.status())) continue;
-        HOLDFAST_RETURN_IF_ERROR(size_bytes.status());
-        HOLDFAST_RETURN_IF_ERROR(
-            visit({.name = std::move(name), .size_bytes = static_cast<uint64_t>(*size_bytes)}));
+        const absl::StatusOr<FileInfo> info = GetFileInfo(PathOf(name));
+        if (absl::IsNotFound(info.status())) continue;
+        HOLDFAST_RETURN_IF_ERROR(info.status());
+        if (info->type != FileType::kRegular) continue;  // exchanged since it was listed
+        HOLDFAST_RETURN_IF_ERROR(visit({.name = std::move(name),
+                                        .size_bytes = static_cast<uint64_t>(info->size_bytes),
+                                        .write_time = info->modify_time}));
       }
     }
   }

@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "common/base/mutex.h"
+#include "common/io/durable_file.h"
 #include "common/io/fd.h"
 #include "common/storage/blob_store.h"
 #include "common/storage/write_cache.h"
@@ -48,6 +49,7 @@ class LocalBlobStore : public BlobStore {
   static absl::StatusOr<std::unique_ptr<LocalBlobStore>> Open(const std::string& directory);
 
   absl::Status Put(absl::string_view name, ByteSource& source) override;
+  absl::Status Replace(absl::string_view name, ByteSource& source) override;
   absl::StatusOr<std::unique_ptr<ByteSource>> Get(absl::string_view name, uint64_t offset,
                                                   uint64_t length_max) override;
   absl::StatusOr<BlobInfo> Stat(absl::string_view name) override;
@@ -77,6 +79,10 @@ class LocalBlobStore : public BlobStore {
   // CheckRoot, and whether `folder` and all that it lies in are folders and no links: NOT_FOUND or
   // FAILED_PRECONDITION otherwise.
   absl::Status CheckFolder(absl::string_view folder) const;
+
+  // Writes the file of a blob; `existing` as in DurableFile.
+  absl::Status WriteBlob(absl::string_view name, ByteSource& source,
+                         DurableFile::Existing existing);
 
   // Makes the folders that `name` lies in, durably.
   absl::Status MakeFolders(absl::string_view name);

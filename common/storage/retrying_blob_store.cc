@@ -126,6 +126,17 @@ absl::Status RetryingBlobStore::Put(absl::string_view name, ByteSource& source) 
   return status;
 }
 
+absl::Status RetryingBlobStore::Replace(absl::string_view name, ByteSource& source) {
+  ObservedSource observed(source);
+  absl::Status status;  // where it is final
+  HOLDFAST_RETURN_IF_ERROR(Retry("replace", [&]() -> absl::Status {
+    if (!status.ok() && !observed.Rewind().ok()) return absl::OkStatus();
+    status = inner_->Replace(name, observed);
+    return absl::IsUnavailable(status) && !observed.has_failed() ? status : absl::OkStatus();
+  }));
+  return status;
+}
+
 absl::StatusOr<std::unique_ptr<ByteSource>> RetryingBlobStore::Get(absl::string_view name,
                                                                    uint64_t offset,
                                                                    uint64_t length_max) {

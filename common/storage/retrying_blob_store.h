@@ -25,6 +25,7 @@ namespace holdfast {
 // What is particular:
 //   Put     is tried again where nothing was consumed of the source, or the source can Rewind. An
 //           error of the source itself is returned at once.
+//   Replace the same.
 //   Get     a source that breaks off goes on, by a new Get, at the byte that it had reached.
 //   List    what is listed is held in memory until the listing is complete, then visited.
 //   Delete  a blob that is gone after a try that failed was deleted by that try.
@@ -41,6 +42,7 @@ class RetryingBlobStore : public BlobStore {
                     RandomSource& random);
 
   absl::Status Put(absl::string_view name, ByteSource& source) override;
+  absl::Status Replace(absl::string_view name, ByteSource& source) override;
   absl::StatusOr<std::unique_ptr<ByteSource>> Get(absl::string_view name, uint64_t offset,
                                                   uint64_t length_max) override;
   absl::StatusOr<BlobInfo> Stat(absl::string_view name) override;

@@ -134,6 +134,20 @@ absl::Status FaultBlobStore::Put(absl::string_view name, ByteSource& source) {
   return failure->status;
 }
 
+absl::Status FaultBlobStore::Replace(absl::string_view name, ByteSource& source) {
+  if (!can_replace_) return BlobStore::Replace(name, source);
+  const std::optional<Failure> failure = NextFailure(Operation::kPut, name);
+  if (!failure.has_value()) return inner_.Replace(name, source);
+  if (failure->point == Point::kBefore) return failure->status;
+  if (failure->point == Point::kMidway) {
+    CutSource cut(source, failure->status);
+    HOLDFAST_RETURN_IF_ERROR(inner_.Replace(name, cut));
+    return failure->status;
+  }
+  HOLDFAST_RETURN_IF_ERROR(inner_.Replace(name, source));
+  return failure->status;
+}
+
 absl::StatusOr<std::unique_ptr<ByteSource>> FaultBlobStore::Get(absl::string_view name,
                                                                 uint64_t offset,
                                                                 uint64_t length_max) {

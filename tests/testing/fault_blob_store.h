@@ -1,6 +1,7 @@
 #ifndef HOLDFAST_TESTS_TESTING_FAULT_BLOB_STORE_H_
 #define HOLDFAST_TESTS_TESTING_FAULT_BLOB_STORE_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -58,6 +59,9 @@ class FaultBlobStore : public BlobStore {
   void StopAfter(int calls);
   bool is_stopped() const;
 
+  // Whether it can replace a blob at once, or deletes it first and then puts the new one.
+  void set_can_replace(bool can_replace) { can_replace_ = can_replace; }
+
   // No more faults; forgets those that were to come.
   void Clear();
 
@@ -65,6 +69,7 @@ class FaultBlobStore : public BlobStore {
   int calls(Operation operation = Operation::kAny) const;
 
   absl::Status Put(absl::string_view name, ByteSource& source) override;
+  absl::Status Replace(absl::string_view name, ByteSource& source) override;
   absl::StatusOr<std::unique_ptr<ByteSource>> Get(absl::string_view name, uint64_t offset,
                                                   uint64_t length_max) override;
   absl::StatusOr<BlobInfo> Stat(absl::string_view name) override;
@@ -87,6 +92,7 @@ class FaultBlobStore : public BlobStore {
   std::optional<Failure> NextFailure(Operation operation, absl::string_view name);
 
   BlobStore& inner_;
+  std::atomic<bool> can_replace_ = true;
 
   mutable Mutex mutex_;
   std::map<Operation, int> calls_ ABSL_GUARDED_BY(mutex_);

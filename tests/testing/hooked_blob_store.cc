@@ -18,6 +18,11 @@ absl::Status HookedBlobStore::Put(absl::string_view name, ByteSource& source) {
   return inner_->Put(name, source);
 }
 
+absl::Status HookedBlobStore::Replace(absl::string_view name, ByteSource& source) {
+  HOLDFAST_RETURN_IF_ERROR(Call(BlobCall::kPut, name));
+  return inner_->Replace(name, source);
+}
+
 absl::StatusOr<std::unique_ptr<ByteSource>> HookedBlobStore::Get(absl::string_view name,
                                                                  uint64_t offset,
                                                                  uint64_t length_max) {

@@ -27,6 +27,7 @@ class HookedBlobStore : public BlobStore {
   HookedBlobStore(std::unique_ptr<BlobStore> inner, BlobHook hook);
 
   absl::Status Put(absl::string_view name, ByteSource& source) override;
+  absl::Status Replace(absl::string_view name, ByteSource& source) override;
   absl::StatusOr<std::unique_ptr<ByteSource>> Get(absl::string_view name, uint64_t offset,
                                                   uint64_t length_max) override;
   absl::StatusOr<BlobInfo> Stat(absl::string_view name) override;

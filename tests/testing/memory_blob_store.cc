@@ -14,7 +14,7 @@ namespace holdfast {
 
 class MemoryBlobStore::Source : public ByteSource {
  public:
-  Source(Blob blob, size_t begin, size_t end, size_t piece_size_bytes)
+  Source(std::shared_ptr<const std::string> blob, size_t begin, size_t end, size_t piece_size_bytes)
       : blob_(std::move(blob)),
         begin_(begin),
         next_(begin),
@@ -36,7 +36,7 @@ class MemoryBlobStore::Source : public ByteSource {
   }
 
  private:
-  const Blob blob_;
+  const std::shared_ptr<const std::string> blob_;
   const size_t begin_;
   size_t next_;
   const size_t end_;
@@ -52,24 +52,45 @@ absl::StatusOr<MemoryBlobStore::Blob> MemoryBlobStore::Find(absl::string_view na
   return blob->second;
 }
 
+void MemoryBlobStore::set_clock(Clock* clock) {
+  MutexLock lock(&mutex_);
+  clock_ = clock;
+}
+
+MemoryBlobStore::Blob MemoryBlobStore::MakeBlob(std::string bytes) {
+  return {.bytes = std::make_shared<const std::string>(std::move(bytes)),
+          .write_time = clock_ == nullptr ? absl::InfinitePast() : clock_->Now()};
+}
+
 absl::Status MemoryBlobStore::Put(absl::string_view name, ByteSource& source) {
+  return Store(name, source, /*replaces=*/false);
+}
+
+absl::Status MemoryBlobStore::Replace(absl::string_view name, ByteSource& source) {
+  return Store(name, source, /*replaces=*/true);
+}
+
+absl::Status MemoryBlobStore::Store(absl::string_view name, ByteSource& source, bool replaces) {
   HOLDFAST_RETURN_IF_ERROR(CheckBlobName(name));
-  auto blob = std::make_shared<std::string>();
+  std::string bytes;
   for (;;) {
     HOLDFAST_ASSIGN_OR_RETURN(const absl::Span<const uint8_t> piece, source.Next());
     if (piece.empty()) break;
-    blob->append(reinterpret_cast<const char*>(piece.data()), piece.size());
+    bytes.append(reinterpret_cast<const char*>(piece.data()), piece.size());
   }
   MutexLock lock(&mutex_);
-  for (const auto& [existing, bytes] : blobs_) {
-    if (existing == name) return absl::AlreadyExistsError(absl::StrCat("there is a blob ", name));
+  for (const auto& [existing, blob] : blobs_) {
+    if (existing == name) {
+      if (replaces) continue;
+      return absl::AlreadyExistsError(absl::StrCat("there is a blob ", name));
+    }
     if (absl::StartsWith(existing, absl::StrCat(name, "/")) ||
         absl::StartsWith(name, absl::StrCat(existing, "/"))) {
       return absl::FailedPreconditionError(
           absl::StrCat(name, " or ", existing, " would be both a blob and a folder"));
     }
   }
-  blobs_.emplace(name, std::move(blob));
+  blobs_.insert_or_assign(std::string(name), MakeBlob(std::move(bytes)));
   return absl::OkStatus();
 }
 
@@ -77,15 +98,16 @@ absl::StatusOr<std::unique_ptr<ByteSource>> MemoryBlobStore::Get(absl::string_vi
                                                                  uint64_t offset,
                                                                  uint64_t length_max) {
   HOLDFAST_ASSIGN_OR_RETURN(Blob blob, Find(name));
-  const size_t size = blob->size();
+  const size_t size = blob.bytes->size();
   if (offset > size) return absl::OutOfRangeError(absl::StrCat(name, " ends before ", offset));
   const size_t end = offset + std::min<uint64_t>(length_max, size - offset);
-  return std::make_unique<Source>(std::move(blob), offset, end, piece_size_bytes_);
+  return std::make_unique<Source>(std::move(blob.bytes), offset, end, piece_size_bytes_);
 }
 
 absl::StatusOr<BlobInfo> MemoryBlobStore::Stat(absl::string_view name) {
   HOLDFAST_ASSIGN_OR_RETURN(const Blob blob, Find(name));
-  return BlobInfo{.name = std::string(name), .size_bytes = blob->size()};
+  return BlobInfo{
+      .name = std::string(name), .size_bytes = blob.bytes->size(), .write_time = blob.write_time};
 }
 
 absl::Status MemoryBlobStore::List(absl::string_view prefix,
@@ -96,7 +118,8 @@ absl::Status MemoryBlobStore::List(absl::string_view prefix,
     MutexLock lock(&mutex_);
     for (const auto& [name, blob] : blobs_) {
       if (prefix.empty() || absl::StartsWith(name, absl::StrCat(prefix, "/"))) {
-        infos.push_back({.name = name, .size_bytes = blob->size()});
+        infos.push_back(
+            {.name = name, .size_bytes = blob.bytes->size(), .write_time = blob.write_time});
       }
     }
   }
@@ -129,14 +152,14 @@ absl::Status MemoryBlobStore::Delete(absl::string_view name) {
 std::map<std::string, std::string> MemoryBlobStore::Contents() const {
   MutexLock lock(&mutex_);
   std::map<std::string, std::string> contents;
-  for (const auto& [name, blob] : blobs_) contents[name] = *blob;
+  for (const auto& [name, blob] : blobs_) contents[name] = *blob.bytes;
   return contents;
 }
 
 std::string MemoryBlobStore::Read(absl::string_view name) const {
   const absl::StatusOr<Blob> blob = Find(name);
   HOLDFAST_CHECK(blob.ok(), name);
-  return **blob;
+  return *blob->bytes;
 }
 
 void MemoryBlobStore::Remove(absl::string_view name) { HOLDFAST_CHECK(Delete(name).ok(), name); }
@@ -155,7 +178,7 @@ void MemoryBlobStore::Swap(absl::string_view a, absl::string_view b) {
 void MemoryBlobStore::Write(absl::string_view name, std::string bytes) {
   HOLDFAST_CHECK(CheckBlobName(name).ok(), name);
   MutexLock lock(&mutex_);
-  blobs_.insert_or_assign(std::string(name), std::make_shared<const std::string>(std::move(bytes)));
+  blobs_.insert_or_assign(std::string(name), MakeBlob(std::move(bytes)));
 }
 
 }  // namespace holdfast

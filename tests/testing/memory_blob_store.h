@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
+#include "common/base/clock.h"
 #include "common/base/mutex.h"
 #include "common/storage/blob_store.h"
 
@@ -25,6 +27,7 @@ class MemoryBlobStore : public BlobStore {
       : piece_size_bytes_(piece_size_bytes) {}
 
   absl::Status Put(absl::string_view name, ByteSource& source) override;
+  absl::Status Replace(absl::string_view name, ByteSource& source) override;
   absl::StatusOr<std::unique_ptr<ByteSource>> Get(absl::string_view name, uint64_t offset,
                                                   uint64_t length_max) override;
   absl::StatusOr<BlobInfo> Stat(absl::string_view name) override;
@@ -33,6 +36,9 @@ class MemoryBlobStore : public BlobStore {
   absl::StatusOr<std::vector<std::string>> ListFolders(absl::string_view prefix) override;
   absl::Status Delete(absl::string_view name) override;
   std::string Describe() const override { return "memory:"; }
+
+  // From now on blobs tell when they were written, by this clock, which must outlive this.
+  void set_clock(Clock* clock);
 
   // All blobs, by name.
   std::map<std::string, std::string> Contents() const;
@@ -45,15 +51,21 @@ class MemoryBlobStore : public BlobStore {
   void Write(absl::string_view name, std::string bytes);
 
  private:
-  using Blob = std::shared_ptr<const std::string>;
+  struct Blob {
+    std::shared_ptr<const std::string> bytes;
+    absl::Time write_time = absl::InfinitePast();
+  };
   class Source;
 
   absl::StatusOr<Blob> Find(absl::string_view name) const;
+  absl::Status Store(absl::string_view name, ByteSource& source, bool replaces);
+  Blob MakeBlob(std::string bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const size_t piece_size_bytes_;
 
   mutable Mutex mutex_;
   std::map<std::string, Blob, std::less<>> blobs_ ABSL_GUARDED_BY(mutex_);
+  Clock* clock_ ABSL_GUARDED_BY(mutex_) = nullptr;
 };
 
 }  // namespace holdfast

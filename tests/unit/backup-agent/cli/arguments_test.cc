@@ -233,6 +233,28 @@ TEST(ParseArgumentsTest, ReadsCheckRestoreAndStatus) {
   EXPECT_TRUE(restore.as_new_store);
 }
 
+TEST(ParseArgumentsTest, ReadsCopyAndRepair) {
+  const auto copy = Parse<CopyArguments>({"copy", "--from", "/a", "--to", "nas", "--backup", "b",
+                                          "--backup", "c", "--create", "--store-id", "s"});
+  EXPECT_EQ(copy.source, "/a");
+  EXPECT_EQ(copy.target, "nas");
+  EXPECT_THAT(copy.backup_ids, ElementsAre("b", "c"));
+  EXPECT_FALSE(copy.all);
+  EXPECT_TRUE(copy.create);
+  EXPECT_EQ(copy.store_id, "s");
+  EXPECT_TRUE(Parse<CopyArguments>({"copy", "--from", "/a", "--to", "/b", "--all"}).all);
+  EXPECT_THAT(ParseArguments({"copy", "--from", "/a", "--to", "/b", "--all", "--backup", "b"}),
+              IsUsageError("--backup"));
+  EXPECT_THAT(ParseArguments({"copy", "--from", "/a"}), IsUsageError("--to"));
+
+  EXPECT_FALSE(Parse<CheckArguments>({"check"}).repair);
+  EXPECT_TRUE(Parse<CheckArguments>({"check", "--repair"}).repair);
+  const auto repair =
+      Parse<CheckArguments>({"check", "--repair-from", "/b", "--repair-from", "nas"});
+  EXPECT_TRUE(repair.repair);
+  EXPECT_THAT(repair.repair_sources, ElementsAre("/b", "nas"));
+}
+
 TEST(ParseArgumentsTest, ReadsSettings) {
   const auto set = Parse<SettingsSetArguments>(
       {"settings", "set", "--automatic", "off", "--interval", "6h", "--start", "02:00", "--zone",

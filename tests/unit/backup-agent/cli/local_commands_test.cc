@@ -699,6 +699,92 @@ TEST_F(RepositoryCommandsTest, CheckNamesEachDestinationThatFails) {
               SizeIs(3));
 }
 
+TEST_F(RepositoryCommandsTest, CopyMakesARepositoryOnlyWhereItIsAsked) {
+  const std::vector<std::string> copy = {"copy", "--from", "local", "--to", cli_.Path("second")};
+  CliResult result = cli_.RunConfigured(copy);
+  EXPECT_EQ(result.exit_code, kExitRefused);
+  EXPECT_THAT(result.error, AllOf(HasSubstr("not to be mounted"), HasSubstr("--create")));
+  EXPECT_FALSE(std::filesystem::exists(cli_.Path("second")));
+  std::filesystem::create_directory(cli_.Path("second"));
+  result = cli_.RunConfigured(copy);
+  EXPECT_EQ(result.exit_code, kExitRefused);
+  EXPECT_TRUE(std::filesystem::is_empty(cli_.Path("second")));
+  WriteRaw(cli_.Path("second/mine"), "x");
+  std::vector<std::string> create = copy;
+  create.emplace_back("--create");
+  result = cli_.RunConfigured(create);
+  EXPECT_EQ(result.exit_code, kExitRefused);
+  EXPECT_THAT(result.error, HasSubstr("not empty"));
+  std::filesystem::remove_all(cli_.Path("second"));
+
+  create.emplace_back("--json");
+  result = cli_.RunConfigured(create);
+  ASSERT_EQ(result.exit_code, kExitOk) << result.error;
+  EXPECT_THAT(result.output, AllOf(StartsWith("{\"from\":"), HasSubstr("\"created\":true"),
+                                   HasSubstr("\"result\":\"copied\""), HasSubstr(backup_id_)));
+  result = cli_.RunConfigured(copy);
+  EXPECT_EQ(result.exit_code, kExitOk) << result.error;
+  EXPECT_THAT(result.output, HasSubstr("there already"));
+  EXPECT_EQ(cli_.Run({"restore", "--from", cli_.Path("second"), "--key", cli_.key_path(), "--to",
+                      cli_.Path("target")})
+                .exit_code,
+            kExitOk);
+  EXPECT_EQ(cli_.RunConfigured({"copy", "--from", "local", "--to", cli_.Path("backups")}).exit_code,
+            kExitUsage)
+      << "the same place";
+  EXPECT_EQ(cli_.RunConfigured({"copy", "--from", "local", "--to", cli_.Path("second"), "--backup",
+                                "20200101T000000.000Z-00000000"})
+                .exit_code,
+            kExitNotFound);
+  EXPECT_EQ(cli_.RunConfigured({"copy", "--from", "local", "--to", cli_.Path("second"), "--backup",
+                                "nonsense"})
+                .exit_code,
+            kExitUsage);
+}
+
+TEST_F(RepositoryCommandsTest, CopyNamesWhatIsDamagedAtTheSource) {
+  FlipByte(objects_.front(), 300);
+  const CliResult result = cli_.RunConfigured(
+      {"copy", "--from", "local", "--to", cli_.Path("second"), "--create", "--all"});
+  EXPECT_EQ(result.exit_code, kExitDamaged);
+  const std::string name = std::filesystem::path(objects_.front()).filename();
+  EXPECT_THAT(result.output, AllOf(HasSubstr("not copied"), HasSubstr(name)));
+  EXPECT_THAT(result.error, AllOf(HasSubstr(backup_id_), HasSubstr(name)));
+}
+
+TEST_F(RepositoryCommandsTest, CheckRepairsFromAnotherDestination) {
+  ASSERT_EQ(cli_.RunConfigured({"copy", "--from", "local", "--to", cli_.Path("second"), "--create"})
+                .exit_code,
+            kExitOk);
+  const std::string path = objects_.front();
+  ASSERT_OK_AND_ASSIGN(const std::string bytes, ReadFile(path, 10'000'000));
+  const std::string name = std::filesystem::path(path).filename();
+  FlipByte(path, 300);
+
+  CliResult result = cli_.RunConfigured({"check", "--repair"});
+  EXPECT_EQ(result.exit_code, kExitUsage) << "there is no other destination";
+  EXPECT_THAT(result.error, HasSubstr("--repair-from"));
+  result = cli_.RunConfigured({"check", "--read-data", "--repair-from", cli_.Path("second")});
+  ASSERT_EQ(result.exit_code, kExitOk) << result.error;
+  EXPECT_THAT(result.output, AllOf(HasSubstr("1 file damaged or missing, 1 of them repaired"),
+                                   HasSubstr(name), HasSubstr("repaired from file://")));
+  EXPECT_THAT(ReadFile(path, 10'000'000), IsOkAndHolds(bytes));
+  result = cli_.RunConfigured({"check", "--read-data", "--repair-from", cli_.Path("second")});
+  EXPECT_EQ(result.exit_code, kExitOk);
+  EXPECT_THAT(result.output, HasSubstr("all is well: 1 backup"));
+
+  // Damaged at both places.
+  const std::string copy = cli_.Path("second") + path.substr(cli_.Path("backups").size());
+  FlipByte(path, 300);
+  FlipByte(copy, 400);
+  result =
+      cli_.RunConfigured({"check", "--read-data", "--json", "--repair-from", cli_.Path("second")});
+  EXPECT_EQ(result.exit_code, kExitDamaged);
+  EXPECT_THAT(result.output, AllOf(HasSubstr("\"repairs\":[{\"path\":"), HasSubstr(name),
+                                   HasSubstr("\"repaired\":false")));
+  EXPECT_THAT(result.error, HasSubstr("could not be repaired"));
+}
+
 TEST_F(RepositoryCommandsTest, BackupListReadsARepositoryDirectly) {
   const CliResult list = cli_.RunConfigured({"backup", "list", "--from", cli_.Path("backups")});
   EXPECT_EQ(list.exit_code, kExitOk) << list.error;

@@ -16,6 +16,7 @@
 #include "tests/testing/fake_checkpoint_source.h"
 #include "tests/testing/fake_clock.h"
 #include "tests/testing/fault_blob_store.h"
+#include "tests/testing/hooked_blob_store.h"
 #include "tests/testing/memory_blob_store.h"
 #include "tests/testing/status_matchers.h"
 
@@ -278,6 +279,60 @@ TEST_F(PrunerTest, AnUnreadableManifestStopsItAndIsNamed) {
   const auto before = blobs_.Contents();
   EXPECT_THAT(Prune(), StatusIs(absl::StatusCode::kDataLoss, HasSubstr(second)));
   EXPECT_TRUE(blobs_.Contents() == before);
+}
+
+// A copy brings objects that were made long ago.
+TEST_F(PrunerTest, WhatWasWrittenHereLatelyStaysHoweverOldItsName) {
+  blobs_.set_clock(&clock_);
+  Backup();
+  Compact();
+  Backup();
+  ASSERT_OK(Prune());
+  clock_.Advance(kDeletedKeptFor + absl::Hours(1));
+  Backup();
+  // Written anew, as by a copy that goes on at this moment.
+  for (const auto& [name, bytes] : blobs_.Contents()) {
+    if (absl::StrContains(name, "/objects/")) blobs_.Write(name, bytes);
+  }
+  ASSERT_OK_AND_ASSIGN(PruneReport report, Prune());
+  EXPECT_EQ(report.backups_removed, 1u);
+  EXPECT_EQ(report.objects_removed, 0u);
+  clock_.Advance(kDeletedKeptFor + absl::Hours(1));
+  Backup();
+  ASSERT_OK_AND_ASSIGN(report, Prune());
+  EXPECT_EQ(report.objects_removed, 3u)
+      << "the bundle and the table of the first, and by now the bundle of the second";
+}
+
+TEST_F(PrunerTest, HoldsALeaseWhileItRemovesObjects) {
+  Backup();
+  Compact();
+  Backup();
+  ASSERT_OK(Prune());
+  EXPECT_EQ(Count("/leases/"), 0);
+  clock_.Advance(kDeletedKeptFor + absl::Hours(1));
+  Backup();
+  // Of a prune that was killed two days ago.
+  const StoreId store_id = *StoreId::FromText(source_.state().store_id());
+  blobs_.Write(PruneLeasePath(store_id, clock_.Now() - kPruneLeaseCountsFor), "");
+  int removals = 0;
+  HookedBlobStore hooked(std::make_unique<FaultBlobStore>(blobs_),
+                         [&](BlobCall call, const std::string& name) {
+                           if (call == BlobCall::kDelete && absl::StrContains(name, "/objects/")) {
+                             ++removals;
+                             EXPECT_EQ(Count("/leases/"), 1) << name;
+                             // Suspended: what comes after that is left to the next prune.
+                             clock_.Advance(kPruneLeaseHeldMax);
+                           }
+                           return absl::OkStatus();
+                         });
+  const std::unique_ptr<StoreRepository> store = Open(hooked);
+  EXPECT_THAT(Pruner(*store, clock_).Prune(*RetentionPolicy::Create(retention_), {}, {}),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("the next prune begins afresh")));
+  EXPECT_EQ(removals, 1);
+  EXPECT_EQ(Count("/leases/"), 0);
+  ASSERT_OK_AND_ASSIGN(const PruneReport report, Prune());
+  EXPECT_EQ(report.objects_removed, 1u);
 }
 
 // The wall clock jumps: everything would seem old enough to be removed for good.

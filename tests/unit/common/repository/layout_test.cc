@@ -89,6 +89,22 @@ TEST(LayoutTest, ObjectNamesAreMadeAndParsed) {
   for (const std::string& each : bad) EXPECT_THAT(ParseObjectName(each), kIsInvalid) << each;
 }
 
+TEST(LayoutTest, NamesOfLeasesAreParsed) {
+  SeededRandom random(1);
+  const std::string path = PruneLeasePath(TestStoreId(), kTime, random);
+  const std::string prefix = absl::StrCat(LeasesPath(TestStoreId()), "/");
+  ASSERT_EQ(path.substr(0, prefix.size()), prefix);
+  const std::string name = path.substr(prefix.size());
+  EXPECT_THAT(name, MatchesRegex("20261122T183500\\.123Z-prune-[0-9a-f]{8}"));
+  EXPECT_THAT(ParsePruneLeaseName(name), IsOkAndHolds(kTime));
+  for (const std::string& bad :
+       {std::string(), name + "0", name.substr(1), std::string("20261122T183500.123Z-prune"),
+        std::string("20261122T183500.123Z-other-00ff00ff"),
+        std::string("20261122T183500.123Z-prune-00FF00FF")}) {
+    EXPECT_THAT(ParsePruneLeaseName(bad), kIsInvalid) << bad;
+  }
+}
+
 TEST(LayoutTest, MarkNamesAreParsed) {
   ASSERT_OK_AND_ASSIGN(
       const ParsedMarkName parsed,

@@ -532,8 +532,12 @@ TEST_F(StoreRepositoryTest, AManifestIsCommittedOnceAndReadBack) {
   ASSERT_OK_AND_ASSIGN(const std::string sealed,
                        SealManifest(manifest, backups_.store_id, backups_.store->manifest_key()));
   ASSERT_OK(backups_.store->CommitManifest(id, sealed));
-  EXPECT_THAT(backups_.store->CommitManifest(id, sealed),
+  EXPECT_OK(backups_.store->CommitManifest(id, sealed)) << "who wrote it does not matter";
+  ASSERT_OK_AND_ASSIGN(const std::string other,
+                       SealManifest(manifest, backups_.store_id, backups_.store->manifest_key()));
+  EXPECT_THAT(backups_.store->CommitManifest(id, other),
               StatusIs(absl::StatusCode::kAlreadyExists));
+  EXPECT_EQ(backups_.blobs.Read(PathOf(id)), sealed);
   EXPECT_THAT(backups_.store->CommitManifest("none", sealed),
               StatusIs(absl::StatusCode::kInvalidArgument));
 }

@@ -129,6 +129,26 @@ TEST_P(BlobStoreConformanceTest, ABlobIsNeverReplaced) {
   EXPECT_THAT(ReadBlob(store(), "a/b", 100), IsOkAndHolds("first"));
 }
 
+TEST_P(BlobStoreConformanceTest, WhoRepairsReplacesABlob) {
+  ASSERT_OK(Put(store(), "a/b", "damaged and longer"));
+  PieceSource good({"go", "od"});
+  ASSERT_OK(store().Replace("a/b", good));
+  EXPECT_THAT(ReadBlob(store(), "a/b", 100), IsOkAndHolds("good"));
+  PieceSource missing({"back"});
+  ASSERT_OK(store().Replace("c/d", missing)) << "also where there is none";
+  EXPECT_THAT(ReadBlob(store(), "c/d", 100), IsOkAndHolds("back"));
+  PieceSource broken({"hal"}, absl::DataLossError("the source broke"));
+  EXPECT_THAT(store().Replace("a/b", broken),
+              StatusIs(absl::StatusCode::kDataLoss, "the source broke"));
+  // Where the place can't replace at once it is gone; it is never anything else.
+  const absl::StatusOr<std::string> left = ReadBlob(store(), "a/b", 100);
+  if (left.ok()) {
+    EXPECT_EQ(*left, "good");
+  } else {
+    EXPECT_THAT(left, StatusIs(absl::StatusCode::kNotFound));
+  }
+}
+
 TEST_P(BlobStoreConformanceTest, AnErrorOfTheSourceLeavesNothing) {
   PieceSource source({"some", "thing"}, absl::DataLossError("the source broke"));
   EXPECT_THAT(store().Put("a/b", source),

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/clock.h"
 #include "common/io/durable_file.h"
 #include "common/io/files.h"
 #include "gmock/gmock.h"
@@ -224,6 +225,48 @@ TEST_F(LocalBlobStoreTest, APutThatFailsLeavesNoFile) {
 
 TEST_F(LocalBlobStoreTest, ItIsDescribedAsAUrl) {
   EXPECT_EQ(store_->Describe(), "file://" + directory_.path());
+}
+
+TEST_F(LocalBlobStoreTest, TellsWhenABlobWasWritten) {
+  const absl::Time before = SystemClock().Now() - absl::Seconds(10);
+  ASSERT_OK(Put("a/b", "x"));
+  ASSERT_OK_AND_ASSIGN(BlobInfo info, store_->Stat("a/b"));
+  EXPECT_GT(info.write_time, before);
+  EXPECT_LT(info.write_time, SystemClock().Now() + absl::Seconds(10));
+  const struct timespec times[2] = {{.tv_sec = 1'000'000, .tv_nsec = 0},
+                                    {.tv_sec = 1'000'000, .tv_nsec = 0}};
+  ASSERT_EQ(utimensat(AT_FDCWD, directory_.Path("a/b").c_str(), times, 0), 0);
+  ASSERT_OK_AND_ASSIGN(info, store_->Stat("a/b"));
+  EXPECT_EQ(info.write_time, absl::FromUnixSeconds(1'000'000));
+  ASSERT_OK(store_->List("", [&](const BlobInfo& listed) {
+    EXPECT_EQ(listed.write_time, info.write_time);
+    return absl::OkStatus();
+  }));
+  MemorySource again("y");
+  ASSERT_OK(store_->Replace("a/b", again));
+  ASSERT_OK_AND_ASSIGN(info, store_->Stat("a/b"));
+  EXPECT_GT(info.write_time, before) << "what takes its place is new";
+}
+
+TEST_F(LocalBlobStoreTest, ABlobIsThereAllTheWhileItIsReplaced) {
+  ASSERT_OK(Put("a/b", "old"));
+  // Looks at the place while it is read.
+  class LookingSource : public ByteSource {
+   public:
+    explicit LookingSource(BlobStore& store) : store_(store) {}
+    absl::StatusOr<absl::Span<const uint8_t>> Next() override {
+      EXPECT_THAT(ReadBlob(store_, "a/b", 100), IsOkAndHolds("old"));
+      return rest_.Next();
+    }
+
+   private:
+    BlobStore& store_;
+    MemorySource rest_{"new"};
+  };
+  LookingSource source(*store_);
+  ASSERT_OK(store_->Replace("a/b", source));
+  EXPECT_THAT(ReadBlob(*store_, "a/b", 100), IsOkAndHolds("new"));
+  EXPECT_THAT(Names(), IsOkAndHolds(ElementsAre("a/b")));
 }
 
 }  // namespace
