@@ -65,7 +65,8 @@ absl::StatusOr<ProofFindings> Prover::Check(uint32_t share, uint32_t shares,
   };
   HOLDFAST_ASSIGN_OR_RETURN(CheckReport report, CheckStore(store_, options, cancellation));
   ProofFindings found;
-  found.findings = std::move(report.findings);
+  found.findings = report.findings;
+  found.report = std::move(report);
   found.has_read_all = shares == 1;
   return found;
 }
@@ -97,7 +98,8 @@ absl::StatusOr<ProofFindings> Prover::Drill(const std::string& backup_id,
     if (on_step) on_step();
   };
   HOLDFAST_ASSIGN_OR_RETURN(CheckReport report, CheckStore(store_, options, cancellation));
-  found.findings = std::move(report.findings);
+  found.findings = report.findings;
+  found.report = std::move(report);
   const bool is_explained = std::any_of(
       found.findings.begin(), found.findings.end(), [&found](const CheckFinding& finding) {
         const auto& ids = finding.backup_ids;
@@ -152,7 +154,8 @@ absl::StatusOr<ProofFindings> Prover::Restore(const std::string& backup_id,
   return found;
 }
 
-absl::Status Prover::Remember(const ProofFindings& found) {
+absl::Status Prover::Remember(const ProofFindings& found, const OnStep& on_step,
+                              const Cancellation& cancellation) {
   HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, store_.ListBackups(), "list the backups");
   HOLDFAST_RETURN_IF_ERROR(MarkDamaged(listing, found));
 
@@ -167,16 +170,43 @@ absl::Status Prover::Remember(const ProofFindings& found) {
         clock_.Now());
     if (!absl::IsNotFound(marked)) HOLDFAST_RETURN_IF_ERROR(marked, "remember the drill");
   }
-  if (!found.has_read_all) return absl::OkStatus();
-  for (const ListedBackup& backup : listing.backups) {
-    const std::string& backup_id = backup.summary.backup_id();
-    const bool is_newest = &backup == listing.Latest();
-    if (broken.contains(backup_id) || !(backup.is_damaged || is_newest)) continue;
-    const absl::Status marked =
-        store_.AddMark(MakeMark(Mark::KIND_CHECKED, backup_id, "all data read"), clock_.Now());
-    if (!absl::IsNotFound(marked)) HOLDFAST_RETURN_IF_ERROR(marked, "remember the check");
+  if (found.has_read_all) {
+    for (const ListedBackup& backup : listing.backups) {
+      const std::string& backup_id = backup.summary.backup_id();
+      const bool is_newest = &backup == listing.Latest();
+      if (broken.contains(backup_id) || !(backup.is_damaged || is_newest)) continue;
+      HOLDFAST_RETURN_IF_ERROR(MarkChecked(backup_id, "all data read"));
+    }
+    return absl::OkStatus();
+  }
+  std::set<std::string> mended;
+  for (const MendedFile& file : found.mended) {
+    mended.insert(file.finding.backup_ids.begin(), file.finding.backup_ids.end());
+  }
+  for (const std::string& backup_id : mended) {
+    const ListedBackup* const listed = listing.Find(backup_id);
+    if (listed == nullptr || !listed->is_damaged || broken.contains(backup_id)) continue;
+    CheckOptions options;
+    options.read_data = true;
+    options.only_backup_id = backup_id;
+    options.on_progress = [&on_step](const CheckProgress&) {
+      if (on_step) on_step();
+    };
+    HOLDFAST_ASSIGN_OR_RETURN(const CheckReport report, CheckStore(store_, options, cancellation));
+    const bool is_whole =
+        std::none_of(report.findings.begin(), report.findings.end(), [&](const CheckFinding& f) {
+          return std::find(f.backup_ids.begin(), f.backup_ids.end(), backup_id) !=
+                 f.backup_ids.end();
+        });
+    if (is_whole) HOLDFAST_RETURN_IF_ERROR(MarkChecked(backup_id, "mended, and all data read"));
   }
   return absl::OkStatus();
+}
+
+absl::Status Prover::MarkChecked(const std::string& backup_id, absl::string_view note) {
+  const absl::Status marked =
+      store_.AddMark(MakeMark(Mark::KIND_CHECKED, backup_id, note), clock_.Now());
+  return absl::IsNotFound(marked) ? absl::OkStatus() : Annotate(marked, "remember the check");
 }
 
 absl::Status Prover::MarkDamaged(const BackupListing& listing, const ProofFindings& found) {

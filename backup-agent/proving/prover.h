@@ -27,12 +27,24 @@ struct ProofProgress {
   std::atomic<uint64_t> documents_total = 0;
 };
 
+// A file that was not whole, and is now.
+struct MendedFile {
+  CheckFinding finding;
+  std::string source_name;  // the destination that had it whole
+};
+
 // What a check or drill found out.
 struct ProofFindings {
   // What is wrong, file by file. Empty where all that was looked at is whole.
   std::vector<CheckFinding> findings;
+  // Of those that were found, what was mended from another destination, by path, with its name.
+  // They no longer stand in `findings`.
+  std::vector<MendedFile> mended;
   // Whether every byte that any backup needs was read.
   bool has_read_all = false;
+
+  // The report of the check, for who mends.
+  CheckReport report;
 
   // Of a drill: which backup was restored, how long that took, and why it could not be restored.
   std::string backup_id;
@@ -76,7 +88,10 @@ class Prover {
 
   // Marks the backups that can't be restored as damaged, with the objects that are; the one that
   // was drilled as drilled; and those that had been found damaged, and now were not, as checked.
-  absl::Status Remember(const ProofFindings& found);
+  // Backups that were marked as damaged and had files mended are read whole before they are trusted
+  // again.
+  absl::Status Remember(const ProofFindings& found, const OnStep& on_step,
+                        const Cancellation& cancellation);
 
  private:
   absl::StatusOr<ProofFindings> Restore(const std::string& backup_id,
@@ -84,6 +99,7 @@ class Prover {
                                         ProofProgress& progress, const OnStep& on_step,
                                         const Cancellation& cancellation);
   absl::Status MarkDamaged(const BackupListing& listing, const ProofFindings& found);
+  absl::Status MarkChecked(const std::string& backup_id, absl::string_view note);
 
   StoreRepository& store_;
   const MasterKey& master_key_;

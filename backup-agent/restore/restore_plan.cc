@@ -4,6 +4,7 @@
 #include <map>
 #include <utility>
 
+#include "common/base/status_macros.h"
 #include "common/crypto/at_rest_cipher.h"
 
 namespace holdfast {
@@ -51,6 +52,15 @@ uint64_t RestoreSpaceNeededBytes(const FileList& files) {
     if (file.kind() == FileEntry::KIND_LOG) needed += file.size_bytes();
   }
   return needed;
+}
+
+absl::StatusOr<uint64_t> HighestListedRevision(StoreRepository& store) {
+  HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, store.ListBackups(), "list the backups");
+  uint64_t highest = 0;
+  for (const ListedBackup& backup : listing.backups) {
+    highest = std::max(highest, backup.summary.revision());
+  }
+  return highest;
 }
 
 }  // namespace holdfast

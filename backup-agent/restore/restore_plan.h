@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/status/statusor.h"
+#include "common/repository/repository.h"
 #include "holdfast/repository/v1/repository.pb.h"
 
 namespace holdfast {
@@ -22,6 +24,9 @@ std::vector<RestoreUnit> PlanRestore(const repository::v1::FileList& files);
 // What the target needs free: the files, what encryption at rest adds to each, and what the
 // database writes when it takes over the logs.
 uint64_t RestoreSpaceNeededBytes(const repository::v1::FileList& files);
+
+// The highest revision of the backups that are listed: what is restored gives none below.
+absl::StatusOr<uint64_t> HighestListedRevision(StoreRepository& store);
 
 }  // namespace holdfast
 

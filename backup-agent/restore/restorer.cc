@@ -345,10 +345,7 @@ absl::StatusOr<RestoreResult> Restorer::RestoreTo(const std::string& path,
   HOLDFAST_ASSIGN_OR_RETURN(DataDirectoryRestore::Expectation expectation,
                             MakeExpectation(manifest_.summary));
   // Another restore of this backup may have gone on from here, and been backed up since.
-  HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, store_->ListBackups(), "list the backups");
-  for (const ListedBackup& backup : listing.backups) {
-    expectation.known_revision = std::max(expectation.known_revision, backup.summary.revision());
-  }
+  HOLDFAST_ASSIGN_OR_RETURN(expectation.known_revision, HighestListedRevision(*store_));
   RestoreResult result;
   result.store_id = options.as_new_store ? StoreId::Generate(random_) : store_->store_id();
   HOLDFAST_ASSIGN_OR_RETURN(

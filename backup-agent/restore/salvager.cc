@@ -612,15 +612,17 @@ class Salvager {
     mark.set_unproven_count(result_.summary.unproven());
     result_.store_id = options_.as_new_store ? StoreId::Generate(random_) : store_.store_id();
     progress_.documents_total = metadata.digest.document_count();
+    HOLDFAST_ASSIGN_OR_RETURN(const uint64_t known_revision, HighestListedRevision(store_));
     HOLDFAST_ASSIGN_OR_RETURN(
         const DataDirectoryRestore::Proof proof,
-        target_->FinishSalvage(
-            metadata, summary_.backup_id(), result_.summary.whole() ? nullptr : &mark,
-            options_.as_new_store ? &result_.store_id : nullptr, [this](uint64_t documents_done) {
-              progress_.documents_done = documents_done;
-              ShowProgress();
-              return cancellation_.status();
-            }));
+        target_->FinishSalvage(metadata, known_revision, summary_.backup_id(),
+                               result_.summary.whole() ? nullptr : &mark,
+                               options_.as_new_store ? &result_.store_id : nullptr,
+                               [this](uint64_t documents_done) {
+                                 progress_.documents_done = documents_done;
+                                 ShowProgress();
+                                 return cancellation_.status();
+                               }));
     result_.new_incarnation = proof.new_incarnation;
     result_.revision = proof.revision;
     result_.documents_brought_back = proof.document_count;

@@ -16,6 +16,7 @@
 #include "common/base/status_macros.h"
 #include "common/messages/backup_message.h"
 #include "common/messages/proto_time.h"
+#include "common/repository/store_repairer.h"
 #include "common/storage/open_blob_store.h"
 
 namespace holdfast {
@@ -109,28 +110,73 @@ void Describe(const ProofFindings& found, v1::Proof& proof) {
   if (found.restore_duration > absl::ZeroDuration()) {
     *proof.mutable_restore_duration() = ToProto(found.restore_duration);
   }
-  proof.set_damage_count(found.findings.size());
-  for (const CheckFinding& finding : found.findings) {
-    if (proof.damages_size() >= kDamagesShownMax) break;
+  proof.set_damage_count(found.findings.size() + found.mended.size());
+  const auto add = [&proof](const CheckFinding& finding, const std::string& repaired_from) {
+    if (proof.damages_size() >= kDamagesShownMax) return;
     v1::Proof::Damage& damage = *proof.add_damages();
+    damage.set_repaired_from(repaired_from);
     damage.set_path(finding.path);
     damage.set_error(WithoutPath(finding));
     for (const std::string& backup_id : finding.backup_ids) {
       if (damage.backup_ids_size() >= kDamagesShownMax) break;
       damage.add_backup_ids(backup_id);
     }
-  }
-  if (found.findings.empty()) {
+  };
+  for (const CheckFinding& finding : found.findings) add(finding, "");
+  for (const MendedFile& file : found.mended) add(file.finding, file.source_name);
+  if (found.findings.empty() && found.mended.empty()) {
     proof.set_state(v1::Proof::STATE_SUCCEEDED);
     return;
   }
-  const CheckFinding& first = found.findings.front();
   proof.set_state(v1::Proof::STATE_DAMAGED);
+  if (found.findings.empty()) {
+    proof.set_error(absl::StrCat(found.mended.size(),
+                                 found.mended.size() == 1 ? " file was" : " files were",
+                                 " damaged, and mended from another destination"));
+    return;
+  }
+  const CheckFinding& first = found.findings.front();
   proof.set_error(absl::StrCat(first.path, ": ", first.status.message(),
                                found.findings.size() == 1
                                    ? std::string()
                                    : absl::StrCat("; and ", found.findings.size() - 1, " more"),
                                ". The next run writes anew what is missing of the newest backup"));
+}
+
+// Another destination that what is damaged may be mended from.
+struct Source {
+  std::string name;
+  std::shared_ptr<OpenDestination> open;
+};
+
+// Mends what was found at `open` with what `sources` hold whole, and returns what is left.
+absl::StatusOr<ProofFindings> Mend(const ProofFindings& found, const OpenDestination& open,
+                                   const StoreId& store_id, const std::vector<Source>& sources,
+                                   const MasterKey& master_key, Clock& clock,
+                                   const Prover::OnStep& on_step, const Cancellation& gone) {
+  ProofFindings left = found;
+  if (sources.empty() || !open.repository.has_value()) return left;
+  std::vector<StoreRepository*> others;
+  std::map<std::string, std::string> names;  // by place
+  for (const Source& source : sources) {
+    others.push_back(source.open->store.get());
+    names[source.open->store->blobs().Describe()] = source.name;
+  }
+  StoreRepairer repairer(*open.repository, store_id, master_key, others, clock);
+  HOLDFAST_RETURN_IF_ERROR(repairer.Open());
+  HOLDFAST_RETURN_IF_ERROR(repairer.Repair(
+      found.report, [&on_step](uint64_t, uint64_t) { on_step(); }, gone));
+  for (const RepairedFile& file : repairer.files()) {
+    if (!file.status.ok()) continue;
+    const auto finding =
+        std::find_if(left.findings.begin(), left.findings.end(),
+                     [&file](const CheckFinding& one) { return one.path == file.path; });
+    if (finding == left.findings.end()) continue;
+    const auto name = names.find(file.repaired_from);
+    left.mended.push_back({*finding, name == names.end() ? file.repaired_from : name->second});
+    left.findings.erase(finding);
+  }
+  return left;
 }
 
 // Makes the repository, unless there is one.
@@ -324,13 +370,14 @@ class BackupRunnerImpl : public BackupRunner {
     if (one_destination.destinations().empty()) {
       return absl::NotFoundError("the destination is no longer in the settings");
     }
+    const auto scratch_directory = dependencies_.scratch_directory;
     std::vector<Answer<ProofFindings>> answers = AtEachDestination<ProofFindings>(
         one_destination, memory, store_id,
         proof.kind() == v1::Proof::KIND_DRILL ? "drill" : "check",
         [proof, progress, master_key = master_key_, clock = dependencies_.clock,
-         random = dependencies_.random, scratch_directory = dependencies_.scratch_directory](
-            const std::shared_ptr<OpenDestination>& open, const Cancellation& gone,
-            const ProgressCounter& steps) -> absl::StatusOr<ProofFindings> {
+         random = dependencies_.random,
+         scratch_directory](const std::shared_ptr<OpenDestination>& open, const Cancellation& gone,
+                            const ProgressCounter& steps) -> absl::StatusOr<ProofFindings> {
           HOLDFAST_ASSIGN_OR_RETURN(const bool has_backups, HasBackups(*open));
           if (!has_backups) return absl::NotFoundError("there is no backup yet");
           Prover prover(*open->store, *master_key, *clock, *random);
@@ -341,11 +388,59 @@ class BackupRunnerImpl : public BackupRunner {
                   ? prover.Drill(proof.backup_id(), scratch_directory, *progress, on_step, gone)
                   : prover.Check(proof.shares() == 0 ? 0 : proof.share() - 1, proof.shares(),
                                  *progress, on_step, gone));
-          HOLDFAST_RETURN_IF_ERROR(prover.Remember(found), "remember what was found");
+          // What is not whole may be mended first.
+          if (found.findings.empty()) {
+            HOLDFAST_RETURN_IF_ERROR(prover.Remember(found, on_step, gone),
+                                     "remember what was found");
+          }
           return found;
         },
         cancellation);
+    HOLDFAST_ASSIGN_OR_RETURN(ProofFindings found, std::move(answers.front().result));
+    if (found.findings.empty()) return found;
+
+    v1::Settings others;
+    for (const v1::Destination& config : settings.destinations()) {
+      if (config.name() != proof.destination_name()) *others.add_destinations() = config;
+    }
+    const std::vector<Source> sources = OpenSources(others, memory, store_id, cancellation);
+    answers = AtEachDestination<ProofFindings>(
+        one_destination, memory, store_id, "mend what is damaged",
+        [found = std::move(found), sources, store_id, master_key = master_key_,
+         clock = dependencies_.clock, random = dependencies_.random](
+            const std::shared_ptr<OpenDestination>& open, const Cancellation& gone,
+            const ProgressCounter& steps) -> absl::StatusOr<ProofFindings> {
+          const Prover::OnStep on_step = [steps] { ++*steps; };
+          HOLDFAST_ASSIGN_OR_RETURN(ProofFindings left, Mend(found, *open, store_id, sources,
+                                                             *master_key, *clock, on_step, gone));
+          HOLDFAST_ASSIGN_OR_RETURN(const bool has_backups, HasBackups(*open));
+          if (!has_backups) return left;
+          HOLDFAST_RETURN_IF_ERROR(
+              Prover(*open->store, *master_key, *clock, *random).Remember(left, on_step, gone),
+              "remember what was found");
+          return left;
+        },
+        cancellation);
     return std::move(answers.front().result);
+  }
+
+  // Other destinations that hold backups of the store, open, by name.
+  std::vector<Source> OpenSources(const v1::Settings& settings,
+                                  const agent::v1::StoreMemory& memory, const StoreId& store_id,
+                                  const Cancellation& cancellation) {
+    std::vector<Source> sources;
+    for (Answer<std::shared_ptr<OpenDestination>>&answer :
+         AtEachDestination<std::shared_ptr<OpenDestination>>(
+             settings, memory, store_id, "open",
+             [](const std::shared_ptr<OpenDestination>&open, const Cancellation&,
+                const ProgressCounter&) {
+               return absl::StatusOr<std::shared_ptr<OpenDestination>>(open);
+             },
+             cancellation)) {
+      if (!answer.result.ok() || (*answer.result)->store == nullptr) continue;
+      sources.push_back({std::move(answer.destination_name), *std::move(answer.result)});
+    }
+    return sources;
   }
 
   template <typename T>

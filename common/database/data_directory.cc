@@ -537,8 +537,8 @@ class RestoreImpl : public DataDirectoryRestore {
   }
 
   absl::StatusOr<Proof> FinishSalvage(
-      DatabaseMetadata metadata, const std::string& backup_id, const store::v1::Salvage* salvage,
-      const Id128* new_store_id,
+      DatabaseMetadata metadata, uint64_t known_revision, const std::string& backup_id,
+      const store::v1::Salvage* salvage, const Id128* new_store_id,
       const std::function<absl::Status(uint64_t documents_done)>& on_progress) override {
     {
       MutexLock lock(&mutex_);
@@ -548,7 +548,8 @@ class RestoreImpl : public DataDirectoryRestore {
     HOLDFAST_RETURN_IF_ERROR(salvage_->Flush());
     HOLDFAST_RETURN_IF_ERROR(VerifyDocuments(*salvage_, metadata, on_progress));
     const Id128 store_id = new_store_id == nullptr ? store_id_ : *new_store_id;
-    HOLDFAST_ASSIGN_OR_RETURN(const Proof proof, BeginHistory(*salvage_, metadata, store_id));
+    HOLDFAST_ASSIGN_OR_RETURN(const Proof proof,
+                              BeginHistory(*salvage_, metadata, store_id, known_revision));
     HOLDFAST_RETURN_IF_ERROR(salvage_->Close());
     salvage_.reset();
     HOLDFAST_RETURN_IF_ERROR(SyncDirectory(salvage_path_));
@@ -641,19 +642,20 @@ class RestoreImpl : public DataDirectoryRestore {
     HOLDFAST_RETURN_IF_ERROR(CompareIdentity(metadata, expectation));
     HOLDFAST_RETURN_IF_ERROR(VerifyDocuments(database, metadata, on_progress));
 
-    HOLDFAST_ASSIGN_OR_RETURN(Proof proof, BeginHistory(database, metadata, store_id));
+    HOLDFAST_ASSIGN_OR_RETURN(
+        Proof proof, BeginHistory(database, metadata, store_id, expectation.known_revision));
     HOLDFAST_RETURN_IF_ERROR(database.Close());
     return proof;
   }
 
   // Makes a database that was proven one of a new incarnation.
   static absl::StatusOr<Proof> BeginHistory(OpenedDatabase& database, DatabaseMetadata& metadata,
-                                            const Id128& store_id) {
+                                            const Id128& store_id, uint64_t known_revision) {
     Proof proof;
     proof.document_count = metadata.digest.document_count();
     proof.state_digest = metadata.digest.Digest(metadata.DigestKey());
     proof.revision = metadata.head.revision();
-    HOLDFAST_RETURN_IF_ERROR(BeginIncarnation(metadata, expectation.known_revision));
+    HOLDFAST_RETURN_IF_ERROR(BeginIncarnation(metadata, known_revision));
     metadata.identity.set_store_id(store_id.ToByteString());
     HOLDFAST_RETURN_IF_ERROR(WriteMetadata(database, metadata));
     proof.new_incarnation = metadata.incarnation();

@@ -187,11 +187,12 @@ class DataDirectoryRestore {
   virtual absl::StatusOr<OpenedDatabase*> CreateDatabase() = 0;
 
   // As Finish, for the database that was created: `metadata` is what the backup's was, but that its
-  // digest is that of the documents that were written. With `salvage` the directory is marked as
-  // salvaged: nothing opens it until DataDirectory::AcceptSalvaged; with nullptr it is finished.
+  // digest is that of the documents that were written; `known_revision` as in Expectation. With
+  // `salvage` the directory is marked as salvaged: nothing opens it until
+  // DataDirectory::AcceptSalvaged; with nullptr it is finished.
   virtual absl::StatusOr<Proof> FinishSalvage(
-      DatabaseMetadata metadata, const std::string& backup_id, const store::v1::Salvage* salvage,
-      const Id128* new_store_id,
+      DatabaseMetadata metadata, uint64_t known_revision, const std::string& backup_id,
+      const store::v1::Salvage* salvage, const Id128* new_store_id,
       const std::function<absl::Status(uint64_t documents_done)>& on_progress) = 0;
 };
 

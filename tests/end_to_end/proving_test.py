@@ -70,6 +70,27 @@ class ProvingTest(unittest.TestCase):
             instance.restore(instance.root / "lost", "--backup", first,
                              expect=harness.EXIT_DAMAGED)
 
+    def test_damage_is_mended_from_another_destination(self):
+        with harness.Instance() as instance:
+            instance.start()
+            second = instance.root / "second"
+            second.mkdir()
+            instance.holdfast("settings", "set", "--add-destination", f"second=file://{second}")
+            fill(instance, 20)
+            backup_id = instance.backup_now()
+            path = max((instance.destination / name for name in instance.repository_files()),
+                       key=lambda file: file.stat().st_size)
+            whole = path.read_bytes()
+            path.write_bytes(whole[:-20])
+            drill = instance.holdfast("drill", "--json", expect=harness.EXIT_DAMAGED).json
+            self.assertEqual(drill["damages"][0]["repaired_from"], "second")
+            self.assertEqual(path.read_bytes(), whole, "byte for byte")
+            listed = instance.holdfast("backup", "list", "--json").json["backups"]
+            self.assertEqual([backup.get("damaged_destination_names") for backup in listed],
+                             [None])
+            drill = instance.holdfast("drill", "--json").json
+            self.assertEqual((drill["state"], drill["backup_id"]), ("STATE_SUCCEEDED", backup_id))
+
 
 if __name__ == "__main__":
     harness.main()

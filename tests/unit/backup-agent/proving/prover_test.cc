@@ -71,6 +71,10 @@ class ProverTest : public testing::Test {
     return prover_->Check(share, shares, progress_, nullptr, cancellation_.token());
   }
 
+  absl::Status Remember(const ProofFindings& found) {
+    return prover_->Remember(found, nullptr, cancellation_.token());
+  }
+
   // The object of a table, which both backups use.
   std::string SharedObject() const {
     for (const auto& object : second_.files.objects()) {
@@ -123,7 +127,7 @@ TEST_F(ProverTest, DrillProvesTheNewestAndRemembersIt) {
   EXPECT_EQ(progress_.documents_done, 100u);
   EXPECT_GT(progress_.bytes_total, 0u);
   EXPECT_THAT(FileExists(Scratch()), IsOkAndHolds(false)) << "what was restored is removed";
-  ASSERT_OK(prover_->Remember(found));
+  ASSERT_OK(Remember(found));
   EXPECT_EQ(Listed(second_)->drill_time, clock_.Now());
   EXPECT_EQ(Listed(first_)->drill_time, absl::InfinitePast());
 }
@@ -143,7 +147,7 @@ TEST_F(ProverTest, DamagedObjectIsNamedAndMarksAllThatUseIt) {
   EXPECT_THAT(found.findings[0].backup_ids,
               UnorderedElementsAre(first_.summary.backup_id(), second_.summary.backup_id()));
   EXPECT_THAT(FileExists(Scratch()), IsOkAndHolds(false));
-  ASSERT_OK(prover_->Remember(found));
+  ASSERT_OK(Remember(found));
   EXPECT_TRUE(Listed(first_)->is_damaged);
   EXPECT_TRUE(Listed(second_)->is_damaged);
   EXPECT_EQ(Listed(second_)->drill_time, absl::InfinitePast());
@@ -152,7 +156,7 @@ TEST_F(ProverTest, DamagedObjectIsNamedAndMarksAllThatUseIt) {
   // What is known is not said again, however often it is looked.
   const size_t marks = MarkCount();
   ASSERT_OK_AND_ASSIGN(const ProofFindings again, Drill());
-  ASSERT_OK(prover_->Remember(again));
+  ASSERT_OK(Remember(again));
   EXPECT_EQ(MarkCount(), marks);
 }
 
@@ -161,16 +165,16 @@ TEST_F(ProverTest, BackupThatWasMendedIsFoundWholeAgain) {
   const std::string whole = blobs_.Read(path);
   Damage(SharedObject());
   ASSERT_OK_AND_ASSIGN(const ProofFindings found, Check(0, 1));
-  ASSERT_OK(prover_->Remember(found));
+  ASSERT_OK(Remember(found));
   EXPECT_TRUE(Listed(first_)->is_damaged);
   blobs_.Write(path, whole);
   // Structure alone proves nothing.
   ASSERT_OK_AND_ASSIGN(const ProofFindings structure, Check(0, 0));
-  ASSERT_OK(prover_->Remember(structure));
+  ASSERT_OK(Remember(structure));
   EXPECT_TRUE(Listed(first_)->is_damaged);
   ASSERT_OK_AND_ASSIGN(const ProofFindings all, Check(0, 1));
   EXPECT_THAT(all.findings, IsEmpty());
-  ASSERT_OK(prover_->Remember(all));
+  ASSERT_OK(Remember(all));
   EXPECT_FALSE(Listed(first_)->is_damaged);
   EXPECT_FALSE(Listed(second_)->is_damaged);
   EXPECT_THAT(listing_.damaged_objects, IsEmpty());
@@ -213,7 +217,7 @@ TEST_F(ProverTest, BackupThatIsWholeButWrongIsFoundByADrillAlone) {
   ASSERT_OK_AND_ASSIGN(const ProofFindings found, Drill());
   EXPECT_EQ(found.backup_id, wrong.summary.backup_id());
   EXPECT_FALSE(found.restore_status.ok());
-  ASSERT_OK(prover_->Remember(found));
+  ASSERT_OK(Remember(found));
   EXPECT_TRUE(Listed(wrong)->is_damaged);
   EXPECT_FALSE(Listed(second_)->is_damaged);
 }
