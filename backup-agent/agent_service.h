@@ -42,7 +42,7 @@ class AgentService {
   // Errors: those of StateStore::Open and Load, and of RpcServer::Start.
   static absl::StatusOr<std::unique_ptr<AgentService>> Start(
       const AgentConfig& config, const MasterKey& master_key, Clock& clock, RandomSource& random,
-      const BlobStoreOpener& open_blob_store = OpenBlobStore);
+      const BlobStoreOpener& open_blob_store = {});
 
   // As Shutdown, and waits for what is stuck.
   ~AgentService();

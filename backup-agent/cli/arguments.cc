@@ -275,8 +275,9 @@ class Grammar {
     });
     command
         ->add_option("--destination", arguments->destinations,
-                     "Where backups go: a directory or a mounted share (file:///path or /path). "
-                     "Repeat it for several; it is made if its parent directory exists")
+                     "Where backups go: a directory or a mounted share (file:///path or /path), "
+                     "or a remote of rclone (rclone:REMOTE:PATH). Repeat it for several; it is "
+                     "made if its parent directory exists")
         ->type_name("URL")
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
@@ -678,8 +679,9 @@ class Grammar {
                 const size_t equals = text.find('=');
                 if (equals == std::string::npos || equals == 0 || equals + 1 == text.size()) {
                   throw CLI::ValidationError(
-                      "--add-destination",
-                      absl::StrCat("'", text, "' is not of the form name=file:///path"));
+                      "--add-destination", absl::StrCat("'", text,
+                                                        "' is not of the form name=file:///path or "
+                                                        "name=rclone:REMOTE:PATH"));
                 }
                 set->add_destinations.push_back({text.substr(0, equals), text.substr(equals + 1)});
               }

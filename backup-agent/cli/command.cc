@@ -202,7 +202,7 @@ absl::StatusOr<std::string> FindAgentSocketForAllStores(const CommandContext& co
 
 absl::StatusOr<std::vector<DestinationConfig>> FindDestinations(absl::string_view url_or_name,
                                                                 const CommandContext& context) {
-  if (absl::StrContains(url_or_name, '/')) {
+  if (absl::StrContains(url_or_name, '/') || absl::StrContains(url_or_name, ':')) {
     HOLDFAST_ASSIGN_OR_RETURN(std::string url, CanonicalBlobStoreUrl(url_or_name));
     return std::vector<DestinationConfig>{{.name = std::string(url_or_name), .url = url}};
   }

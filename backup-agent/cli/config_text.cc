@@ -32,12 +32,10 @@ std::string TomlString(absl::string_view text) {
   return toml;
 }
 
-// A name for a destination in `directory`: "share" for "/mnt/Share".
-std::string NameOfDirectory(absl::string_view directory) {
-  const absl::string_view last =
-      directory.substr(directory.rfind('/') + 1, kNameLengthMax / 2);  // leaves room for a number
+// A name for a destination that people call `short_name`: "share" for "/mnt/Share".
+std::string NameFrom(absl::string_view short_name) {
   std::string name;
-  for (const char c : last) {
+  for (const char c : short_name.substr(0, kNameLengthMax / 2)) {  // leaves room for a number
     const auto byte = static_cast<unsigned char>(c);
     name += absl::ascii_isalnum(byte) || c == '_' ? absl::ascii_tolower(byte) : '-';
   }
@@ -55,16 +53,17 @@ absl::StatusOr<std::vector<DestinationConfig>> NameDestinations(
     absl::string_view url = text;
     const size_t equals = url.find('=');
     const size_t slash = url.find('/');
-    if (equals != absl::string_view::npos && equals < slash) {
+    // "name=/path" and "name=scheme:…"; but a path may hold an equals sign.
+    if (equals != absl::string_view::npos && equals < slash && equals < url.find(':')) {
       destination.name = std::string(url.substr(0, equals));
       HOLDFAST_RETURN_IF_ERROR(CheckName(destination.name), "--destination");
       url.remove_prefix(equals + 1);
     }
     HOLDFAST_ASSIGN_OR_RETURN(destination.url, CanonicalBlobStoreUrl(url), "--destination");
     if (destination.name.empty()) {
-      HOLDFAST_ASSIGN_OR_RETURN(const std::string directory,
-                                DirectoryOfBlobStoreUrl(destination.url));
-      const std::string name = NameOfDirectory(directory);
+      HOLDFAST_ASSIGN_OR_RETURN(const std::string short_name,
+                                ShortNameOfBlobStoreUrl(destination.url));
+      const std::string name = NameFrom(short_name);
       destination.name = name;
       for (int number = 2; names.count(destination.name) > 0; ++number) {
         destination.name = absl::StrCat(name, "-", number);

@@ -45,20 +45,6 @@ absl::Status CheckNothingIsThere(const Installation& plan) {
   return RefuseFilledStateDirectory(plan.config.state_directory);
 }
 
-// Makes the last part of the path, if need be. True if it did.
-absl::StatusOr<bool> MakeDestinationDirectory(const std::string& path) {
-  HOLDFAST_ASSIGN_OR_RETURN(const bool exists, FileExists(path));
-  if (exists) return false;
-  const std::string parent = FolderOf(path);
-  HOLDFAST_ASSIGN_OR_RETURN(const bool parent_exists, FileExists(parent));
-  if (!parent_exists) {
-    return absl::NotFoundError(absl::StrCat("neither ", path, " nor ", parent,
-                                            " exists: make it, or mount what belongs there"));
-  }
-  HOLDFAST_RETURN_IF_ERROR(MakeDirectories(path, kInstallationFolderMode));
-  return true;
-}
-
 // How a destination was found or made.
 struct PreparedDestination {
   DestinationConfig destination;
@@ -73,8 +59,8 @@ absl::StatusOr<PreparedDestination> PrepareDestination(const DestinationConfig& 
                                                        CommandContext& context) {
   PreparedDestination prepared;
   prepared.destination = destination;
-  HOLDFAST_ASSIGN_OR_RETURN(const std::string directory, DirectoryOfBlobStoreUrl(destination.url));
-  HOLDFAST_ASSIGN_OR_RETURN(prepared.made_directory, MakeDestinationDirectory(directory));
+  HOLDFAST_ASSIGN_OR_RETURN(prepared.made_directory,
+                            MakeBlobStoreFolder(destination.url, context.cancellation));
   HOLDFAST_ASSIGN_OR_RETURN(const OpenedPlace place,
                             OpenPlace(destination.url, context.cancellation));
   absl::StatusOr<Repository> repository = Repository::Open(*place.blobs);

@@ -8,7 +8,7 @@ namespace holdfast {
 
 absl::StatusOr<OpenedPlace> OpenPlace(const std::string& url, const Cancellation& cancellation) {
   OpenedPlace place;
-  HOLDFAST_ASSIGN_OR_RETURN(place.inner, OpenBlobStore(url));
+  HOLDFAST_ASSIGN_OR_RETURN(place.inner, OpenBlobStore(url, cancellation));
   place.blobs = std::make_unique<CancellableBlobStore>(*place.inner, cancellation);
   return place;
 }

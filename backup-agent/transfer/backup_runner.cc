@@ -202,7 +202,9 @@ class BackupRunnerImpl : public BackupRunner {
   explicit BackupRunnerImpl(const Dependencies& dependencies)
       : dependencies_(dependencies),
         master_key_(std::make_shared<const MasterKey>(dependencies.master_key->Clone())) {
-    if (!dependencies_.open_blob_store) dependencies_.open_blob_store = OpenBlobStore;
+    if (!dependencies_.open_blob_store) {
+      dependencies_.open_blob_store = [](absl::string_view url) { return OpenBlobStore(url); };
+    }
   }
 
   BackupRunOutcome Run(const BackupRunInput& input, RunObserver& observer,

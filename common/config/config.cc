@@ -192,7 +192,8 @@ absl::StatusOr<DestinationConfig> Reader::ReadDestination(const TomlTable& table
   }
   HOLDFAST_ASSIGN_OR_RETURN(const std::optional<std::string> url, table.String("url"));
   if (!url.has_value()) {
-    return table.Error("url", "is missing; it is like \"file:///srv/backup\"");
+    return table.Error("url",
+                       "is missing; it is like \"file:///srv/backup\" or \"rclone:REMOTE:PATH\"");
   }
   absl::StatusOr<std::string> canonical = CanonicalBlobStoreUrl(*url);
   if (!canonical.ok()) return table.Error("url", canonical.status().message());

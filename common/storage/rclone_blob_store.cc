@@ -19,8 +19,10 @@ namespace holdfast {
 
 namespace {
 
-constexpr absl::Duration kCallMax = absl::Seconds(30);
-constexpr absl::Duration kListingMax = absl::Minutes(2);
+// Long enough for a disk that has to spin up; short enough for who gives a place half a minute to
+// see it tried again, which helps where only a connection is dead.
+constexpr absl::Duration kCallMax = absl::Seconds(20);
+constexpr absl::Duration kListingMax = absl::Minutes(2);  // of all below a folder
 // How long the answer to an upload may take once all is sent. A place that can't take a stream gets
 // the file only then: rclone has kept it on a disk of its own.
 constexpr absl::Duration kUploadAnswerMax = absl::Minutes(1);
@@ -212,9 +214,16 @@ absl::StatusOr<bool> RcloneBlobStore::MakeFolder(const RclonePlace& place, const
 
 absl::Status RcloneBlobStore::ReadFeatures() {
   constexpr absl::string_view kCommand = "operations/fsinfo";
-  HOLDFAST_ASSIGN_OR_RETURN(
-      const std::string answer,
-      client_.Call(kCommand, absl::StrCat("{\"fs\":", Json(fs_), "}"), kCallMax));
+  const absl::StatusOr<std::string> called =
+      client_.Call(kCommand, absl::StrCat("{\"fs\":", Json(fs_), "}"), kCallMax);
+  if (absl::IsFailedPrecondition(called.status()) &&
+      absl::StrContains(called.status().message(), "find section in config")) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "rclone's configuration has no remote ", place_.remote(),
+        ": make it with `rclone config`, as the user that this runs as, or name the file of the "
+        "configuration by RCLONE_CONFIG"));
+  }
+  HOLDFAST_ASSIGN_OR_RETURN(const std::string answer, called);
   simdjson::dom::parser parser;
   simdjson::dom::object features;
   if (parser.parse(answer)["Features"].get(features) != simdjson::SUCCESS) {
@@ -251,13 +260,13 @@ absl::StatusOr<RcloneBlobStore::TopView> RcloneBlobStore::LookAtTop() const {
   return top;
 }
 
-absl::Status RcloneBlobStore::CheckPlace(absl::Duration max_age) {
+absl::Status RcloneBlobStore::CheckPlace() {
   for (;;) {
     const MonotonicTime now = clock_.MonotonicNow();
     std::string witness;
     {
       MutexLock lock(&mutex_);
-      if (now - place_seen_time_ < max_age) return absl::OkStatus();
+      if (now - place_seen_time_ < place_seen_max_age_) return absl::OkStatus();
       witness = witness_;
     }
     bool is_there = true;
@@ -284,7 +293,7 @@ absl::Status RcloneBlobStore::CheckPlace(absl::Duration max_age) {
 }
 
 absl::Status RcloneBlobStore::NotFound(absl::string_view name) {
-  HOLDFAST_RETURN_IF_ERROR(CheckPlace(absl::ZeroDuration()));
+  HOLDFAST_RETURN_IF_ERROR(CheckPlace());
   return NoBlobError(name);
 }
 
@@ -361,7 +370,7 @@ absl::StatusOr<std::vector<RcloneBlobStore::Entry>> RcloneBlobStore::ListEntries
           absl::StrCat("{", PlaceParameters(fs, folder),
                        ",\"opt\":{\"noModTime\":true,\"noMimeType\":true",
                        depth == Depth::kAll ? ",\"recurse\":true,\"filesOnly\":true" : "", "}}"),
-          kListingMax));
+          depth == Depth::kAll ? kListingMax : kCallMax));
   simdjson::dom::parser parser;
   simdjson::dom::array array;
   if (parser.parse(answer)["list"].get(array) != simdjson::SUCCESS) return NotUnderstood(kCommand);
@@ -397,7 +406,7 @@ absl::Status RcloneBlobStore::ExplainListing(absl::string_view folder,
   } else if (!is_nothing_there && !folder.empty()) {
     is_nothing_there = StatOnly(folder).ok();  // a blob
   }
-  if (is_nothing_there) return CheckPlace(absl::ZeroDuration());
+  if (is_nothing_there) return CheckPlace();
   return Annotate(failure, absl::StrCat("list ", UrlOf(folder)));
 }
 
@@ -407,7 +416,7 @@ absl::Status RcloneBlobStore::List(absl::string_view prefix,
   const absl::StatusOr<std::vector<Entry>> entries = ListEntries(fs_, prefix, Depth::kAll);
   if (!entries.ok()) return ExplainListing(prefix, entries.status());
   // Without folders, a place that is gone is an empty one.
-  if (entries->empty()) return CheckPlace(absl::ZeroDuration());
+  if (entries->empty()) return CheckPlace();
   for (const Entry& entry : *entries) {
     if (entry.is_folder || !CheckBlobName(entry.name).ok()) continue;
     absl::string_view rest = entry.name;
@@ -428,7 +437,7 @@ absl::StatusOr<std::vector<std::string>> RcloneBlobStore::ListFolders(absl::stri
     HOLDFAST_RETURN_IF_ERROR(ExplainListing(prefix, entries.status()));
     return folders;
   }
-  if (entries->empty()) HOLDFAST_RETURN_IF_ERROR(CheckPlace(absl::ZeroDuration()));
+  if (entries->empty()) HOLDFAST_RETURN_IF_ERROR(CheckPlace());
   for (const Entry& entry : *entries) {
     const absl::string_view name = LastPartOf(entry.name);
     if (entry.is_folder && CheckBlobName(name).ok()) folders.emplace_back(name);
@@ -442,7 +451,7 @@ absl::StatusOr<std::vector<std::string>> RcloneBlobStore::ListFolders(absl::stri
 absl::Status RcloneBlobStore::Put(absl::string_view name, ByteSource& source) {
   HOLDFAST_RETURN_IF_ERROR(CheckBlobName(name));
   const NameLock name_lock(absl::StrCat(fs_, "/", name));
-  HOLDFAST_RETURN_IF_ERROR(CheckPlace(place_seen_max_age_));
+  HOLDFAST_RETURN_IF_ERROR(CheckPlace());
   const absl::Status existing = StatOnly(name).status();
   if (existing.ok()) return absl::AlreadyExistsError(absl::StrCat("there is a blob ", name));
   if (!absl::IsNotFound(existing)) return Annotate(existing, UrlOf(name));
@@ -468,7 +477,11 @@ absl::Status RcloneBlobStore::UploadAs(absl::string_view name, ByteSource& sourc
       client_.Upload(fs_, FolderOfName(name), LastPartOf(name), source,
                      features_.can_stream ? kUploadAnswerMax : kSpooledUploadAnswerMax);
   size_bytes = uploaded.size_bytes;
-  if (uploaded.source_failed) return uploaded.status;  // and rclone has removed what it wrote
+  if (uploaded.source_failed) {
+    // rclone removes what it wrote, but not where closing it fails (seen with SMB on a full disk).
+    if (uploaded.is_answered) Remove(name).IgnoreError();
+    return uploaded.status;
+  }
   if (!uploaded.status.ok() && (uploaded.is_answered || features_.can_rename)) {
     const absl::Status failure = ExplainUpload(name, uploaded.status, size_bytes);
     // What hangs already is not asked once more: a temporary file may stay.
@@ -490,7 +503,7 @@ absl::Status RcloneBlobStore::UploadAs(absl::string_view name, ByteSource& sourc
 absl::Status RcloneBlobStore::ExplainUpload(absl::string_view name, const absl::Status& failure,
                                             uint64_t size_bytes) {
   if (absl::IsNotFound(failure)) {  // a folder was removed meanwhile, or all of it
-    HOLDFAST_RETURN_IF_ERROR(CheckPlace(absl::ZeroDuration()));
+    HOLDFAST_RETURN_IF_ERROR(CheckPlace());
     return WithCode(failure, absl::StatusCode::kUnavailable);
   }
   if (!absl::IsUnavailable(failure)) return failure;
@@ -527,10 +540,12 @@ absl::Status RcloneBlobStore::Rename(absl::string_view from, absl::string_view t
   if (absl::IsUnavailable(status)) {
     // Only the answer may have been lost.
     const absl::StatusOr<BlobInfo> info = StatOnly(to);
-    if (info.ok() && info->size_bytes == size_bytes) return absl::OkStatus();
+    if (info.ok() && info->size_bytes == size_bytes && absl::IsNotFound(StatOnly(from).status())) {
+      return absl::OkStatus();
+    }
   }
   if (absl::IsNotFound(status)) {
-    HOLDFAST_RETURN_IF_ERROR(CheckPlace(absl::ZeroDuration()));
+    HOLDFAST_RETURN_IF_ERROR(CheckPlace());
     status = WithCode(status, absl::StatusCode::kUnavailable);
   }
   Remove(from).IgnoreError();

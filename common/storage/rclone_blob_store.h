@@ -35,8 +35,9 @@ namespace holdfast {
 // same name one wins; of several processes the last may (names are chosen at random).
 //
 // Errors beyond those of BlobStore: those of StatusFromRclone, with the place. FAILED_PRECONDITION
-// where rclone is not installed or knows no such remote. Every call ends: where nothing moves for
-// half a minute (two for a listing), with UNAVAILABLE; once `cancellation` is cancelled, at once.
+// where rclone is not installed or knows no such remote. Every call ends: where a call is not
+// answered for 20 s (2 minutes if it lists all below a folder), or a transfer stands still for
+// 30 s, with UNAVAILABLE; once `cancellation` is cancelled, at once.
 //
 // What rclone cannot do, and so this cannot: make a server sync. What is put survives a power loss
 // of this machine, and one of the server as far as that syncs by itself. And a place that has no
@@ -49,8 +50,8 @@ namespace holdfast {
 //
 // A place that vanished (a disk of the server is no longer mounted) looks like an empty one, and
 // rclone makes every folder that is missing. So this remembers a blob that lies at its top
-// (holdfast.json), its *witness*: before a blob is put, and whenever something is not found, the
-// witness must still be there, or else the folder itself, while there is none.
+// (holdfast.json), its *witness*: when a blob is put, and whenever something is not found, the
+// witness must have been there in the last second; while there is none, the folder itself.
 class RcloneBlobStore : public BlobStore {
  public:
   struct Options {
@@ -58,7 +59,7 @@ class RcloneBlobStore : public BlobStore {
     std::shared_ptr<RcloneDaemon> daemon = nullptr;
     // Ends every call.
     Cancellation cancellation = {};
-    // How long it counts, when a blob is put, that the place was seen to be there.
+    // How long it counts that the place was seen to be there.
     absl::Duration place_seen_max_age = absl::Seconds(1);
   };
 
@@ -105,8 +106,8 @@ class RcloneBlobStore : public BlobStore {
   };
   absl::StatusOr<TopView> LookAtTop() const;
 
-  // UNAVAILABLE unless the place is there, or was seen to be less than `max_age` ago.
-  absl::Status CheckPlace(absl::Duration max_age);
+  // UNAVAILABLE unless the place is there, or was seen to be less than place_seen_max_age ago.
+  absl::Status CheckPlace();
   // That of CheckPlace, or that the blob is not there.
   absl::Status NotFound(absl::string_view name);
 

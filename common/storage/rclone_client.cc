@@ -95,7 +95,8 @@ absl::Status ExplainFailure(const absl::Status& failure, const RcloneDaemon& dae
   if (failure.ok() || !absl::IsUnavailable(failure)) return failure;
   const std::string end = daemon.DescribeEnd();
   return absl::UnavailableError(
-      absl::StrCat("rclone does not answer: ", failure.message(), end.empty() ? "" : ": ", end));
+      absl::StrCat("no answer from rclone, or from the server that it asks: ", failure.message(),
+                   end.empty() ? "" : ": ", end));
 }
 
 }  // namespace

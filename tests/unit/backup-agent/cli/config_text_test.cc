@@ -84,14 +84,18 @@ std::vector<std::string> Names(const std::vector<std::string>& texts) {
 TEST(NameDestinationsTest, TakesTheLastPartOfThePath) {
   EXPECT_THAT(Names({"/mnt/Share 1", "file:///srv/backup/"}), ElementsAre("share-1", "backup"));
   EXPECT_THAT(Names({"/a/x", "/b/x", "/c/x"}), ElementsAre("x", "x-2", "x-3"));
+  EXPECT_THAT(Names({"rclone:nas:backups/Holdfast", "rclone:nas:", "rclone:nas:a=b"}),
+              ElementsAre("holdfast", "nas", "a-b"));
 }
 
 TEST(NameDestinationsTest, TakesNamesThatAreGiven) {
   ASSERT_OK_AND_ASSIGN(const auto destinations,
-                       NameDestinations({"nas=/mnt/nas", "/mnt/with=equals"}));
+                       NameDestinations({"nas=/mnt/nas", "/mnt/with=equals", "far=rclone:nas:x"}));
   EXPECT_EQ(destinations[0].name, "nas");
   EXPECT_EQ(destinations[0].url, "file:///mnt/nas");
   EXPECT_EQ(destinations[1].name, "with-equals");
+  EXPECT_EQ(destinations[2].name, "far");
+  EXPECT_EQ(destinations[2].url, "rclone:nas:x");
 }
 
 TEST(NameDestinationsTest, SaysWhatIsWrong) {

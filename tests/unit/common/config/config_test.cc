@@ -208,6 +208,9 @@ TEST(ConfigTest, ValueOutOfBoundsIsRefused) {
   EXPECT_THAT(ParseChanged("Europe/Berlin", "Europe/Bärlin"), IsInvalid("knows no time zone"));
   EXPECT_THAT(ParseChanged("name = \"local\"", "name = \"Local\""), IsInvalid("a-z, 0-9"));
   EXPECT_THAT(ParseChanged("file:///srv/backup", "ftp://x"), IsInvalid("destinations.url: "));
+  EXPECT_OK(ParseChanged("file:///srv/backup", "rclone:nas:backups"));
+  EXPECT_THAT(ParseChanged("file:///srv/backup", "rclone:nas,pass=x:backups"),
+              IsInvalid("destinations.url: "));
   EXPECT_THAT(ParseChanged("/data/store", ""), IsInvalid("the path is empty"));
   EXPECT_THAT(ParseChanged("/data/store", "/data\\n"), IsInvalid("control character"));
   EXPECT_THAT(ParseChanged("/run/a/agent.sock", absl::StrCat("/", std::string(107, 's'))),

@@ -70,10 +70,40 @@ TEST(CanonicalBlobStoreUrlTest, OtherPlacesAreRefusedWithWhatToDo) {
   EXPECT_THAT(CanonicalBlobStoreUrl(std::string(5000, '/')), is_refused("longer"));
 }
 
+TEST(CanonicalBlobStoreUrlTest, PlacesThatRcloneReachesAreTakenLiterally) {
+  EXPECT_THAT(CanonicalBlobStoreUrl("rclone:nas:backups//my%20share/"),
+              IsOkAndHolds("rclone:nas:backups/my%20share"));
+  EXPECT_THAT(CanonicalBlobStoreUrl("rclone:nas:"), IsOkAndHolds("rclone:nas:"));
+  // What is refused may hold a password, and is not repeated.
+  EXPECT_THAT(
+      CanonicalBlobStoreUrl("rclone::sftp,host=nas,pass=secret:x"),
+      StatusIs(absl::StatusCode::kInvalidArgument,
+               testing::AllOf(HasSubstr("names no place"), testing::Not(HasSubstr("secret")))));
+}
+
+TEST(ShortNameOfBlobStoreUrlTest, ItIsTheLastPartOfThePathOrTheRemote) {
+  EXPECT_THAT(ShortNameOfBlobStoreUrl("file:///mnt/my%20share/"), IsOkAndHolds("my share"));
+  EXPECT_THAT(ShortNameOfBlobStoreUrl("rclone:nas:backups/holdfast"), IsOkAndHolds("holdfast"));
+  EXPECT_THAT(ShortNameOfBlobStoreUrl("rclone:nas:backups"), IsOkAndHolds("backups"));
+  EXPECT_THAT(ShortNameOfBlobStoreUrl("rclone:nas:"), IsOkAndHolds("nas"));
+  EXPECT_THAT(ShortNameOfBlobStoreUrl("relative"), StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+TEST(MakeBlobStoreFolderTest, ADirectoryIsMadeInOneThatIsThere) {
+  TempDir directory;
+  EXPECT_THAT(MakeBlobStoreFolder(directory.Path("a/b")),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("neither")));
+  EXPECT_THAT(MakeBlobStoreFolder(directory.Path("a")), IsOkAndHolds(true));
+  EXPECT_THAT(MakeBlobStoreFolder(directory.Path("a")), IsOkAndHolds(false));
+  EXPECT_OK(OpenBlobStore(directory.Path("a")));
+}
+
 TEST(DirectoryOfBlobStoreUrlTest, ItIsThePathThatTheUrlNames) {
   EXPECT_THAT(DirectoryOfBlobStoreUrl("file:///mnt/my%20share/"), IsOkAndHolds("/mnt/my share"));
   EXPECT_THAT(DirectoryOfBlobStoreUrl("/mnt//my share"), IsOkAndHolds("/mnt/my share"));
   EXPECT_THAT(DirectoryOfBlobStoreUrl("s3://bucket"), StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(DirectoryOfBlobStoreUrl("rclone:nas:x"),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("not a directory")));
 }
 
 TEST(OpenBlobStoreTest, ADirectoryThatIsNotThereIsNotFound) {

@@ -370,7 +370,7 @@ TEST_F(RcloneBlobStoreTest, AnRcloneThatDiesDuringAPutLeavesNoBlob) {
     return number < 100 ? absl::OkStatus() : absl::InternalError("it was not noticed");
   });
   EXPECT_THAT(store_->Put("folder/blob", source),
-              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("rclone does not answer")));
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("no answer from rclone")));
   while (rclone_.daemon()->DescribeEnd().empty()) sched_yield();
   EXPECT_THAT(store_->Stat("folder/blob"), StatusIs(absl::StatusCode::kNotFound));
   EXPECT_THAT(store_->List("", [](const BlobInfo& info) { return absl::InternalError(info.name); }),
