@@ -239,20 +239,14 @@ bool StoreUpkeep::HasRoom() const { return background_tasks_ < kBackgroundTasksM
 
 void StoreUpkeep::PruneSoon() {
   MutexLock lock(&mutex_);
-  if (is_pruning_ || is_stopping_ || !HasRoom()) return;
-  is_pruning_ = true;
-  Schedule([this] {
-    static_cast<void>(Prune(std::nullopt, /*is_dry_run=*/false));
-    MutexLock task_lock(&mutex_);
-    is_pruning_ = false;
-  });
+  if (is_stopping_) return;
+  wants_prune_ = true;
+  StartPruning();
 }
 
 void StoreUpkeep::PruneBackups(const v1::PruneBackupsRequest& request, PruneCallback callback) {
-  std::optional<v1::Retention> retention;
-  if (request.has_retention()) retention = request.retention();
   absl::Status refusal;
-  if (retention.has_value() && !request.dry_run()) {
+  if (request.has_retention() && !request.dry_run()) {
     refusal = absl::InvalidArgumentError(
         "retention goes with dry_run only: backups are deleted by the retention of the settings");
   }
@@ -260,24 +254,48 @@ void StoreUpkeep::PruneBackups(const v1::PruneBackupsRequest& request, PruneCall
     MutexLock lock(&mutex_);
     if (is_stopping_) {
       refusal = ShuttingDown();
-    } else if (is_pruning_ || !HasRoom()) {
-      refusal.Update(absl::AbortedError("backups are being pruned already; try again later"));
+    } else if (!HasRoom() || prune_callbacks_.size() >= kBackgroundTasksMax) {
+      refusal.Update(absl::ResourceExhaustedError("too many callers wait already; try again"));
+    }
+    if (refusal.ok() && !request.dry_run()) {
+      prune_callbacks_.push_back(std::move(callback));
+      StartPruning();
+      return;
     }
     if (refusal.ok()) {
-      is_pruning_ = true;
-      Schedule([this, retention = std::move(retention), is_dry_run = request.dry_run(),
-                callback = std::move(callback)]() mutable {
-        absl::StatusOr<v1::PruneBackupsResponse> response = Prune(retention, is_dry_run);
-        {
-          MutexLock task_lock(&mutex_);
-          is_pruning_ = false;
-        }
-        callback(std::move(response));
+      std::optional<v1::Retention> retention;
+      if (request.has_retention()) retention = request.retention();
+      Schedule([this, retention = std::move(retention), callback = std::move(callback)]() mutable {
+        callback(Prune(retention, /*is_dry_run=*/true));
       });
       return;
     }
   }
   callback(refusal);
+}
+
+void StoreUpkeep::StartPruning() {
+  if (is_pruning_) return;  // which begins again for who came since
+  is_pruning_ = true;
+  Schedule([this] { PruneWhileWanted(); });
+}
+
+void StoreUpkeep::PruneWhileWanted() {
+  while (true) {
+    std::deque<PruneCallback> callbacks;
+    {
+      MutexLock lock(&mutex_);
+      if (!wants_prune_ && prune_callbacks_.empty()) {
+        is_pruning_ = false;
+        return;
+      }
+      wants_prune_ = false;
+      callbacks.swap(prune_callbacks_);
+    }
+    const absl::StatusOr<v1::PruneBackupsResponse> response =
+        Prune(std::nullopt, /*is_dry_run=*/false);
+    for (PruneCallback& callback : callbacks) callback(response);
+  }
 }
 
 std::string StoreUpkeep::WhyNothingIsRemoved() {

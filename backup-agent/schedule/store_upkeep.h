@@ -94,7 +94,7 @@ class StoreUpkeep {
 
   // --- Pruning and marking
 
-  // Prunes by the settings' retention, unless that is under way.
+  // Prunes by the settings' retention; after a prune that is under way.
   void PruneSoon();
 
   using PruneCallback = absl::AnyInvocable<void(absl::StatusOr<v1::PruneBackupsResponse>)>;
@@ -142,6 +142,9 @@ class StoreUpkeep {
     int64_t earlier_time_us = 0;
   };
 
+  void StartPruning() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // One prune after the other, as long as somebody wants one that begins from now on.
+  void PruneWhileWanted() ABSL_LOCKS_EXCLUDED(mutex_);
   bool HasRoom() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Schedule(absl::AnyInvocable<void()> task) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // By the settings' retention where there is no other.
@@ -189,6 +192,8 @@ class StoreUpkeep {
 
   ClockWitness clock_witness_ ABSL_GUARDED_BY(mutex_);
   bool is_pruning_ ABSL_GUARDED_BY(mutex_) = false;
+  bool wants_prune_ ABSL_GUARDED_BY(mutex_) = false;
+  std::deque<PruneCallback> prune_callbacks_ ABSL_GUARDED_BY(mutex_);
   // Why the last prune failed at a destination, by its name.
   std::map<std::string, std::string> prune_errors_ ABSL_GUARDED_BY(mutex_);
 

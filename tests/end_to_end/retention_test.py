@@ -49,7 +49,7 @@ class RetentionTest(unittest.TestCase):
             self.assertEqual([backup["backup_id"] for backup in deleted], [backups[1]])
             instance.holdfast("backup", "undelete", backups[1])
             self.assertEqual(self.listed(instance), backups[::-1])
-            instance.holdfast("backup", "undelete", backups[1], expect=harness.EXIT_NOT_FOUND)
+            instance.holdfast("backup", "undelete", backups[1], expect=harness.EXIT_REFUSED)
             # Retention keeps what is pinned.
             instance.holdfast("settings", "set", "--keep-within", "0", "--keep-daily", "0",
                               "--keep-weekly", "0", "--keep-monthly", "0", "--keep-yearly", "0",

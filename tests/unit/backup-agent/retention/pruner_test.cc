@@ -202,9 +202,8 @@ TEST_F(PrunerTest, OnlyTheObjectsOfBackupsThatAreKeptStay) {
   for (int i = 0; i < backups; ++i) {
     // Tables come, and are compacted away.
     if (i % 30 == 29) Compact();
-    source_.EditState([this](v1::Checkpoint& state) {
-      *state.mutable_create_time() = ToProto(clock_.Now());
-    });
+    source_.EditState(
+        [this](v1::Checkpoint& state) { *state.mutable_create_time() = ToProto(clock_.Now()); });
     Backup();
     if (i % 6 == 5 || i == backups - 1) {
       ASSERT_OK(Prune());
