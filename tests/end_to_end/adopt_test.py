@@ -148,6 +148,8 @@ class AdoptTest(unittest.TestCase):
                         process.kill()
                         process.wait()
                         killed += 1
+                        # Written last: where it is there, so is all else.
+                        finished = machine.config.exists()
                     process.stdout.close()
                     process.stderr.close()
                     delay *= 1.25
