@@ -64,9 +64,20 @@ class Rclone {
   }
   const std::shared_ptr<RcloneDaemon>& daemon() const { return daemon_; }
 
+  // Kills the rclone that runs now.
+  void Kill() {
+    killed_ = daemon_->pid();
+    ASSERT_EQ(kill(killed_, SIGKILL), 0);
+  }
+  // Waits until the store knows that the killed one is gone; it may have started another by then.
+  void AwaitEndOfKilled() const {
+    while (daemon_->pid() == killed_ && daemon_->DescribeEnd().empty()) sched_yield();
+  }
+
  private:
   TempDir directory_;
   std::shared_ptr<RcloneDaemon> daemon_;
+  pid_t killed_ = -1;
 };
 
 std::string AliasTo(absl::string_view directory) {
@@ -359,19 +370,19 @@ TEST_F(RcloneBlobStoreTest, WhatIsWrongInTheConfigurationIsSaid) {
 
 TEST_F(RcloneBlobStoreTest, AnRcloneThatDiesIsStartedAgain) {
   ASSERT_OK(Put(*store_, "a", "bytes"));
-  ASSERT_EQ(kill(rclone_.daemon()->pid(), SIGKILL), 0);
-  while (rclone_.daemon()->DescribeEnd().empty()) sched_yield();
+  rclone_.Kill();
+  rclone_.AwaitEndOfKilled();
   EXPECT_THAT(ReadBlob(*store_, "a", 100), IsOkAndHolds("bytes"));
 }
 
 TEST_F(RcloneBlobStoreTest, AnRcloneThatDiesDuringAPutLeavesNoBlob) {
   EndlessSource source([this](int number) {
-    if (number == 5) kill(rclone_.daemon()->pid(), SIGKILL);
+    if (number == 5) rclone_.Kill();
     return number < 100 ? absl::OkStatus() : absl::InternalError("it was not noticed");
   });
   EXPECT_THAT(store_->Put("folder/blob", source),
               StatusIs(absl::StatusCode::kUnavailable, HasSubstr("no answer from rclone")));
-  while (rclone_.daemon()->DescribeEnd().empty()) sched_yield();
+  rclone_.AwaitEndOfKilled();
   EXPECT_THAT(store_->Stat("folder/blob"), StatusIs(absl::StatusCode::kNotFound));
   EXPECT_THAT(store_->List("", [](const BlobInfo& info) { return absl::InternalError(info.name); }),
               IsOk());
@@ -387,7 +398,7 @@ TEST_F(RcloneBlobStoreTest, AReadThatBreaksOffGoesOnOneLayerAbove) {
   ASSERT_OK_AND_ASSIGN(const std::unique_ptr<ByteSource> source, retrying.Get("a", 0, UINT64_MAX));
   ASSERT_OK_AND_ASSIGN(absl::Span<const uint8_t> piece, source->Next());
   size_t read_bytes = piece.size();
-  kill(rclone_.daemon()->pid(), SIGKILL);
+  rclone_.Kill();
   while (!piece.empty()) {
     ASSERT_OK_AND_ASSIGN(piece, source->Next());
     read_bytes += piece.size();
