@@ -18,6 +18,11 @@ namespace holdfast::internal {
 inline constexpr size_t kLogBlockSizeBytes = 32768;
 inline constexpr size_t kLogHeaderSizeBytes = 7;
 
+// The records of a write-ahead log are batches: a sequence number, that of their first entry; the
+// count of entries; and the entries.
+inline constexpr size_t kBatchSequenceSizeBytes = 8;
+inline constexpr size_t kBatchHeaderSizeBytes = 12;
+
 // A record, or a piece of one.
 struct LogFragment {
   enum Type : uint8_t { kFull = 1, kFirst = 2, kMiddle = 3, kLast = 4 };

@@ -13,15 +13,13 @@ namespace holdfast {
 
 namespace {
 
+using internal::kBatchHeaderSizeBytes;
+using internal::kBatchSequenceSizeBytes;
 using internal::kLogBlockSizeBytes;
 using internal::kLogHeaderSizeBytes;
 using internal::LogFragment;
 using internal::ParseLogFragment;
 using internal::ReadLittleEndian;
-
-// A batch begins with its first sequence number and its count of entries.
-constexpr size_t kSequenceSizeBytes = 8;
-constexpr size_t kBatchHeaderSizeBytes = 12;
 
 // Adds the entries of one batch. What else a batch may do is refused by the base class.
 class EntryCollector : public rocksdb::WriteBatch::Handler {
@@ -59,8 +57,9 @@ absl::Status AddBatch(const std::string& batch, LogContent& content) {
   if (batch.size() < kBatchHeaderSizeBytes) {
     return absl::DataLossError("a record of a log is no batch");
   }
-  EntryCollector collector(ReadLittleEndian(absl::string_view(batch).substr(0, kSequenceSizeBytes)),
-                           content.entries);
+  EntryCollector collector(
+      ReadLittleEndian(absl::string_view(batch).substr(0, kBatchSequenceSizeBytes)),
+      content.entries);
   const rocksdb::Status iterated = rocksdb::WriteBatch(batch).Iterate(&collector);
   if (iterated.ok()) return absl::OkStatus();
   return absl::UnimplementedError(

@@ -22,16 +22,13 @@ namespace holdfast {
 
 namespace {
 
+using internal::kBatchHeaderSizeBytes;
+using internal::kBatchSequenceSizeBytes;
 using internal::kLogBlockSizeBytes;
 using internal::kLogHeaderSizeBytes;
 using internal::LogFragment;
 using internal::ParseLogFragment;
 using internal::ReadLittleEndian;
-
-// A batch begins with its first sequence number and its count of entries.
-constexpr size_t kSequenceSizeBytes = 8;
-constexpr size_t kCountSizeBytes = 4;
-constexpr size_t kBatchHeaderSizeBytes = kSequenceSizeBytes + kCountSizeBytes;
 
 constexpr absl::string_view kLogSuffix = ".log";
 
@@ -153,8 +150,8 @@ class LogScanner {
   // A batch was begun: all before it was synced.
   void BeginBatch() {
     const absl::string_view header = *batch_header_;
-    sequence_ = ReadLittleEndian(header.substr(0, kSequenceSizeBytes));
-    count_ = ReadLittleEndian(header.substr(kSequenceSizeBytes));
+    sequence_ = ReadLittleEndian(header.substr(0, kBatchSequenceSizeBytes));
+    count_ = ReadLittleEndian(header.substr(kBatchSequenceSizeBytes));
     if (count_ == 0) return;  // RocksDB's own, at the beginning of a new log
     const bool is_gap = next_sequence_.has_value() && sequence_ > *next_sequence_;
     const bool is_behind_bad = !next_sequence_.has_value() && bad_offset_.has_value();
