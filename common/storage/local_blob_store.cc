@@ -316,6 +316,21 @@ absl::Status LocalBlobStore::List(absl::string_view prefix,
   if (absl::Status status = CheckFolder(prefix); !status.ok()) {
     return absl::IsNotFound(status) ? absl::OkStatus() : status;
   }
+  return WalkFiles(prefix, [&](const std::string& name) -> absl::Status {
+    if (!CheckBlobName(name).ok()) return absl::OkStatus();
+    const absl::StatusOr<FileInfo> info = GetFileInfo(PathOf(name));
+    if (absl::IsNotFound(info.status())) return absl::OkStatus();
+    HOLDFAST_RETURN_IF_ERROR(info.status());
+    if (info->type != FileType::kRegular) return absl::OkStatus();  // exchanged since it was listed
+    return visit({.name = name,
+                  .size_bytes = static_cast<uint64_t>(info->size_bytes),
+                  .write_time = info->modify_time});
+  });
+}
+
+absl::Status LocalBlobStore::WalkFiles(
+    absl::string_view prefix,
+    absl::FunctionRef<absl::Status(const std::string& name)> visit) const {
   std::vector<std::string> folders_to_list = {std::string(prefix)};
   while (!folders_to_list.empty()) {
     const std::string folder = std::move(folders_to_list.back());
@@ -325,17 +340,10 @@ absl::Status LocalBlobStore::List(absl::string_view prefix,
     HOLDFAST_RETURN_IF_ERROR(entries.status());
     for (const DirectoryEntry& entry : *entries) {
       std::string name = folder.empty() ? entry.name : absl::StrCat(folder, "/", entry.name);
-      if (!CheckBlobName(name).ok()) continue;
-      if (entry.type == FileType::kDirectory) {
+      if (entry.type == FileType::kDirectory && CheckBlobName(name).ok()) {
         folders_to_list.push_back(std::move(name));
       } else if (entry.type == FileType::kRegular) {
-        const absl::StatusOr<FileInfo> info = GetFileInfo(PathOf(name));
-        if (absl::IsNotFound(info.status())) continue;
-        HOLDFAST_RETURN_IF_ERROR(info.status());
-        if (info->type != FileType::kRegular) continue;  // exchanged since it was listed
-        HOLDFAST_RETURN_IF_ERROR(visit({.name = std::move(name),
-                                        .size_bytes = static_cast<uint64_t>(info->size_bytes),
-                                        .write_time = info->modify_time}));
+        HOLDFAST_RETURN_IF_ERROR(visit(name));
       }
     }
   }
@@ -377,29 +385,17 @@ absl::Status LocalBlobStore::Delete(absl::string_view name) {
 
 absl::StatusOr<uint64_t> LocalBlobStore::RemoveLeftovers(absl::Time before) {
   uint64_t removed = 0;
-  std::vector<std::string> folders_to_list = {""};
-  while (!folders_to_list.empty()) {
-    const std::string folder = std::move(folders_to_list.back());
-    folders_to_list.pop_back();
-    const absl::StatusOr<std::vector<DirectoryEntry>> entries = ListDirectory(PathOf(folder));
-    if (absl::IsNotFound(entries.status())) continue;
-    HOLDFAST_RETURN_IF_ERROR(entries.status());
-    for (const DirectoryEntry& entry : *entries) {
-      std::string name = folder.empty() ? entry.name : absl::StrCat(folder, "/", entry.name);
-      if (entry.type == FileType::kDirectory && CheckBlobName(name).ok()) {
-        folders_to_list.push_back(std::move(name));
-      } else if (entry.type == FileType::kRegular &&
-                 absl::StartsWith(entry.name, kTemporaryPrefix)) {
-        const absl::StatusOr<FileInfo> info = GetFileInfo(PathOf(name));
-        if (!info.ok() || info->modify_time >= before) continue;
-        const absl::Status status = RemoveFile(PathOf(name));
-        if (absl::IsNotFound(status)) continue;
-        HOLDFAST_RETURN_IF_ERROR(status);
-        ++removed;
-      }
-    }
-  }
-  HOLDFAST_RETURN_IF_ERROR(CheckRoot());
+  HOLDFAST_RETURN_IF_ERROR(WalkFiles("", [&](const std::string& name) -> absl::Status {
+    const std::string path = PathOf(name);
+    if (!absl::StartsWith(NameOf(path), kTemporaryPrefix)) return absl::OkStatus();
+    const absl::StatusOr<FileInfo> info = GetFileInfo(path);
+    if (!info.ok() || info->modify_time >= before) return absl::OkStatus();
+    const absl::Status status = RemoveFile(path);
+    if (absl::IsNotFound(status)) return absl::OkStatus();
+    HOLDFAST_RETURN_IF_ERROR(status);
+    ++removed;
+    return absl::OkStatus();
+  }));
   return removed;
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -79,6 +80,11 @@ class LocalBlobStore : public BlobStore {
   // CheckRoot, and whether `folder` and all that it lies in are folders and no links: NOT_FOUND or
   // FAILED_PRECONDITION otherwise.
   absl::Status CheckFolder(absl::string_view folder) const;
+
+  // Calls `visit` for every regular file in and below a folder, blob or not, by its name from
+  // root_. Folders that no blob can lie in are passed over.
+  absl::Status WalkFiles(absl::string_view prefix,
+                         absl::FunctionRef<absl::Status(const std::string& name)> visit) const;
 
   // Writes the file of a blob; `existing` as in DurableFile.
   absl::Status WriteBlob(absl::string_view name, ByteSource& source,
