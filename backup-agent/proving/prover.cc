@@ -37,6 +37,15 @@ Mark MakeMark(Mark::Kind kind, const std::string& backup_id, absl::string_view n
   return mark;
 }
 
+// The backups that can't be restored because of these.
+std::set<std::string> BrokenBackups(const std::vector<CheckFinding>& findings) {
+  std::set<std::string> broken;
+  for (const CheckFinding& finding : findings) {
+    broken.insert(finding.backup_ids.begin(), finding.backup_ids.end());
+  }
+  return broken;
+}
+
 // What a restore that failed says about the backup: that it can't be restored, rather than that the
 // place to restore to, or the destination, is not as it should be.
 bool IsDamage(const absl::Status& status) {
@@ -58,16 +67,9 @@ absl::StatusOr<ProofFindings> Prover::Check(uint32_t share, uint32_t shares,
   options.read_data = shares > 0;
   options.share = share;
   options.shares = std::max<uint32_t>(shares, 1);
-  options.on_progress = [&](const CheckProgress& done) {
-    progress.bytes_done = done.bytes_done;
-    progress.bytes_total = done.bytes_total;
-    if (on_step) on_step();
-  };
-  HOLDFAST_ASSIGN_OR_RETURN(CheckReport report, CheckStore(store_, options, cancellation));
   ProofFindings found;
-  found.findings = report.findings;
-  found.report = std::move(report);
   found.has_read_all = shares == 1;
+  HOLDFAST_RETURN_IF_ERROR(FindDamage(options, progress, on_step, cancellation, found));
   return found;
 }
 
@@ -92,20 +94,10 @@ absl::StatusOr<ProofFindings> Prover::Drill(const std::string& backup_id,
   CheckOptions options;
   options.read_data = !found.backup_id.empty();
   options.only_backup_id = found.backup_id;
-  options.on_progress = [&](const CheckProgress& done) {
-    progress.bytes_done = done.bytes_done;
-    progress.bytes_total = done.bytes_total;
-    if (on_step) on_step();
-  };
-  HOLDFAST_ASSIGN_OR_RETURN(CheckReport report, CheckStore(store_, options, cancellation));
-  found.findings = report.findings;
-  found.report = std::move(report);
-  const bool is_explained = std::any_of(
-      found.findings.begin(), found.findings.end(), [&found](const CheckFinding& finding) {
-        const auto& ids = finding.backup_ids;
-        return found.backup_id.empty() ||
-               std::find(ids.begin(), ids.end(), found.backup_id) != ids.end();
-      });
+  HOLDFAST_RETURN_IF_ERROR(FindDamage(options, progress, on_step, cancellation, found));
+  const bool is_explained = found.backup_id.empty()
+                                ? !found.findings.empty()
+                                : BrokenBackups(found.findings).contains(found.backup_id);
   if (is_explained) return found;
   // Every byte is what was written, and yet it is not the store that was backed up.
   CheckFinding& finding = found.findings.emplace_back();
@@ -117,6 +109,19 @@ absl::StatusOr<ProofFindings> Prover::Drill(const std::string& backup_id,
     finding.backup_ids.push_back(found.backup_id);
   }
   return found;
+}
+
+absl::Status Prover::FindDamage(CheckOptions options, ProofProgress& progress,
+                                const OnStep& on_step, const Cancellation& cancellation,
+                                ProofFindings& found) {
+  options.on_progress = [&](const CheckProgress& done) {
+    progress.bytes_done = done.bytes_done;
+    progress.bytes_total = done.bytes_total;
+    if (on_step) on_step();
+  };
+  HOLDFAST_ASSIGN_OR_RETURN(found.report, CheckStore(store_, options, cancellation));
+  found.findings = found.report.findings;
+  return absl::OkStatus();
 }
 
 absl::StatusOr<ProofFindings> Prover::Restore(const std::string& backup_id,
@@ -159,10 +164,7 @@ absl::Status Prover::Remember(const ProofFindings& found, const OnStep& on_step,
   HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, store_.ListBackups(), "list the backups");
   HOLDFAST_RETURN_IF_ERROR(MarkDamaged(listing, found));
 
-  std::set<std::string> broken;
-  for (const CheckFinding& finding : found.findings) {
-    broken.insert(finding.backup_ids.begin(), finding.backup_ids.end());
-  }
+  const std::set<std::string> broken = BrokenBackups(found.findings);
   if (!found.backup_id.empty() && found.restore_status.ok()) {
     const absl::Status marked = store_.AddMark(
         MakeMark(Mark::KIND_DRILLED, found.backup_id,
@@ -193,12 +195,8 @@ absl::Status Prover::Remember(const ProofFindings& found, const OnStep& on_step,
       if (on_step) on_step();
     };
     HOLDFAST_ASSIGN_OR_RETURN(const CheckReport report, CheckStore(store_, options, cancellation));
-    const bool is_whole =
-        std::none_of(report.findings.begin(), report.findings.end(), [&](const CheckFinding& f) {
-          return std::find(f.backup_ids.begin(), f.backup_ids.end(), backup_id) !=
-                 f.backup_ids.end();
-        });
-    if (is_whole) HOLDFAST_RETURN_IF_ERROR(MarkChecked(backup_id, "mended, and all data read"));
+    if (BrokenBackups(report.findings).contains(backup_id)) continue;
+    HOLDFAST_RETURN_IF_ERROR(MarkChecked(backup_id, "mended, and all data read"));
   }
   return absl::OkStatus();
 }

@@ -94,6 +94,9 @@ class Prover {
                         const Cancellation& cancellation);
 
  private:
+  // Checks the store and puts what is wrong into `found`; sets on_progress of the options.
+  absl::Status FindDamage(CheckOptions options, ProofProgress& progress, const OnStep& on_step,
+                          const Cancellation& cancellation, ProofFindings& found);
   absl::StatusOr<ProofFindings> Restore(const std::string& backup_id,
                                         const std::string& scratch_directory,
                                         ProofProgress& progress, const OnStep& on_step,

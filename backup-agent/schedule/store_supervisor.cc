@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "backup-agent/proving/proof_schedule.h"
 #include "backup-agent/retention/retention_policy.h"
-#include "backup-agent/schedule/bounded_text.h"
+#include "backup-agent/schedule/agent_errors.h"
 #include "backup-agent/schedule/paging.h"
 #include "backup-agent/schedule/schedule_times.h"
 #include "backup-agent/schedule/store_settings.h"
@@ -39,10 +39,6 @@ constexpr size_t kRunIdRandomBytes = 4;
 constexpr size_t kCheckpointHolderRandomBytes = 16;
 
 constexpr absl::string_view kCutRunError = "the agent was stopped while it ran";
-
-absl::Status ShuttingDown() {
-  return absl::UnavailableError("the agent is shutting down; try again later");
-}
 
 // Adds what the run that ended last warned of at a destination, unless it is said already.
 void AddRunWarning(const std::deque<v1::Run>& runs, absl::string_view destination_name,
@@ -325,12 +321,11 @@ void StoreSupervisor::BeginShutdown() {
 
 bool StoreSupervisor::AwaitStopped(MonotonicTime deadline) {
   const bool has_upkeep_stopped = upkeep_->AwaitStopped(deadline);
+  if (AwaitRunLoopEnd(deadline)) {
+    return background_.AwaitIdle(clock_, deadline) && has_upkeep_stopped;
+  }
   {
     MutexLock lock(&mutex_);
-    while (!has_run_loop_ended_ || background_tasks_ > 0) {
-      if (!clock_.WaitUntil(&stopped_, &mutex_, deadline)) break;
-    }
-    if (has_run_loop_ended_) return has_upkeep_stopped && background_tasks_ == 0;
     if (current_.has_value()) {
       LogWarning("a run does not end, it is left behind",
                  {{"store", name_}, {"run_id", current_->run.run_id()}});
@@ -344,6 +339,14 @@ bool StoreSupervisor::AwaitStopped(MonotonicTime deadline) {
   MutexLock lock(&mutex_);
   is_given_up_ = true;
   return false;
+}
+
+bool StoreSupervisor::AwaitRunLoopEnd(MonotonicTime deadline) {
+  MutexLock lock(&mutex_);
+  while (!has_run_loop_ended_) {
+    if (!clock_.WaitUntil(&run_loop_ended_, &mutex_, deadline)) break;
+  }
+  return has_run_loop_ended_;
 }
 
 // --- State -----------------------------------------------------------------------------------
@@ -395,7 +398,7 @@ void StoreSupervisor::RunRuns() {
   while (BeginNextRun()) EndRun(ExecuteRun());
   MutexLock lock(&mutex_);
   has_run_loop_ended_ = true;
-  stopped_.SignalAll();
+  run_loop_ended_.SignalAll();
 }
 
 bool StoreSupervisor::BeginNextRun() {
@@ -760,9 +763,7 @@ absl::StatusOr<std::optional<v1::TriggerBackupResponse>> StoreSupervisor::JudgeB
   }
   HOLDFAST_RETURN_IF_ERROR(CheckAgainstMemory(*status, memory_));
   if (need.min_revision > status->revision()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("min_revision ", need.min_revision, " is above the store's revision ",
-                     status->revision(), ": the store has not given it"));
+    return AboveRevision(need.min_revision, status->revision());
   }
   for (const v1::RevisionGap& gap : status->revision_gaps()) {
     if (need.min_revision <= gap.after() || need.min_revision > gap.until()) continue;
@@ -815,15 +816,8 @@ void StoreSupervisor::Deliver(TriggerQueue::Outcome outcome) {
 // --- In the background -----------------------------------------------------------------------
 
 void StoreSupervisor::Schedule(absl::AnyInvocable<void()> task) {
-  ++background_tasks_;
-  const bool is_taken = background_.TrySchedule([this, task = std::move(task)]() mutable {
-    task();
-    MutexLock lock(&mutex_);
-    --background_tasks_;
-    stopped_.SignalAll();
-  });
   // Refused at shutdown only: there is room for one of each kind.
-  if (!is_taken) --background_tasks_;
+  static_cast<void>(background_.TrySchedule(std::move(task)));
 }
 
 void StoreSupervisor::StartStoreQuestion() {

@@ -158,6 +158,8 @@ class StoreSupervisor : private UpkeepHost {
 
   // --- Runs
   void RunRuns() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Whether it has, or does before the deadline.
+  bool AwaitRunLoopEnd(MonotonicTime deadline) ABSL_LOCKS_EXCLUDED(mutex_);
   // Waits until a run shall start and begins it. False at shutdown.
   bool BeginNextRun() ABSL_LOCKS_EXCLUDED(mutex_);
   void BeginRun(v1::Run::Cause cause) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -229,7 +231,7 @@ class StoreSupervisor : private UpkeepHost {
   mutable Mutex mutex_;
   CondVar run_wanted_;        // or shutdown, or a change of what decides it
   CondVar callbacks_wanted_;  // or a watched run has changed, or shutdown
-  CondVar stopped_;
+  CondVar run_loop_ended_;
 
   v1::Settings settings_ ABSL_GUARDED_BY(mutex_);
   agent::v1::StoreMemory memory_ ABSL_GUARDED_BY(mutex_);
@@ -276,8 +278,7 @@ class StoreSupervisor : private UpkeepHost {
 
   bool is_stopping_ ABSL_GUARDED_BY(mutex_) = false;
   bool has_run_loop_ended_ ABSL_GUARDED_BY(mutex_) = false;
-  size_t background_tasks_ ABSL_GUARDED_BY(mutex_) = 0;  // that have not ended yet
-  bool is_given_up_ ABSL_GUARDED_BY(mutex_) = false;     // AwaitStopped waited in vain
+  bool is_given_up_ ABSL_GUARDED_BY(mutex_) = false;  // AwaitStopped waited in vain
   bool may_callbacks_end_ ABSL_GUARDED_BY(mutex_) = false;
 
   std::unique_ptr<StoreUpkeep> upkeep_;  // self-synchronised

@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "backup-agent/retention/pruner.h"
 #include "backup-agent/retention/retention_policy.h"
-#include "backup-agent/schedule/bounded_text.h"
+#include "backup-agent/schedule/agent_errors.h"
 #include "backup-agent/schedule/paging.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
@@ -29,10 +29,6 @@ constexpr absl::Duration kLookAfterRun = absl::Minutes(1);
 constexpr absl::Duration kProofRetry = absl::Hours(1);
 
 constexpr size_t kProofIdRandomBytes = 4;
-
-absl::Status ShuttingDown() {
-  return absl::UnavailableError("the agent is shutting down; try again later");
-}
 
 absl::Status NoProof(absl::string_view proof_id) {
   return absl::NotFoundError(proof_id.empty() ? std::string("there was no check or drill yet")
@@ -214,28 +210,24 @@ void StoreUpkeep::BeginShutdown() {
 }
 
 bool StoreUpkeep::AwaitStopped(MonotonicTime deadline) {
-  MutexLock lock(&mutex_);
-  while (!has_proof_loop_ended_ || background_tasks_ > 0) {
-    if (!clock_.WaitUntil(&stopped_, &mutex_, deadline)) break;
+  {
+    MutexLock lock(&mutex_);
+    while (!has_proof_loop_ended_) {
+      if (!clock_.WaitUntil(&proof_loop_ended_, &mutex_, deadline)) break;
+    }
+    if (!has_proof_loop_ended_) return false;
   }
-  return has_proof_loop_ended_ && background_tasks_ == 0;
+  return background_.AwaitIdle(clock_, deadline);
 }
 
 void StoreUpkeep::Schedule(absl::AnyInvocable<void()> task) {
-  ++background_tasks_;
-  const bool is_taken = background_.TrySchedule([this, task = std::move(task)]() mutable {
-    task();
-    MutexLock lock(&mutex_);
-    --background_tasks_;
-    stopped_.SignalAll();
-  });
   // Refused at shutdown only: callers see to it that there is room.
-  if (!is_taken) --background_tasks_;
+  static_cast<void>(background_.TrySchedule(std::move(task)));
 }
 
 // --- Pruning and marking ---------------------------------------------------------------------
 
-bool StoreUpkeep::HasRoom() const { return background_tasks_ < kBackgroundTasksMax; }
+bool StoreUpkeep::HasRoom() { return background_.pending() < kBackgroundTasksMax; }
 
 void StoreUpkeep::PruneSoon() {
   MutexLock lock(&mutex_);
@@ -395,7 +387,7 @@ void StoreUpkeep::RunProofs() {
   }
   MutexLock lock(&mutex_);
   has_proof_loop_ended_ = true;
-  stopped_.SignalAll();
+  proof_loop_ended_.SignalAll();
 }
 
 std::optional<StoreUpkeep::Current> StoreUpkeep::BeginNextProof() {

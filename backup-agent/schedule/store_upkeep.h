@@ -145,7 +145,7 @@ class StoreUpkeep {
   void StartPruning() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // One prune after the other, as long as somebody wants one that begins from now on.
   void PruneWhileWanted() ABSL_LOCKS_EXCLUDED(mutex_);
-  bool HasRoom() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool HasRoom() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Schedule(absl::AnyInvocable<void()> task) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // By the settings' retention where there is no other.
   absl::StatusOr<v1::PruneBackupsResponse> Prune(const std::optional<v1::Retention>& retention,
@@ -178,7 +178,7 @@ class StoreUpkeep {
 
   mutable Mutex mutex_;
   CondVar proof_wanted_;  // or shutdown
-  CondVar stopped_;
+  CondVar proof_loop_ended_;
 
   std::optional<Current> current_ ABSL_GUARDED_BY(mutex_);
   // As it ended; shown once it is saved.
@@ -199,7 +199,6 @@ class StoreUpkeep {
 
   bool is_stopping_ ABSL_GUARDED_BY(mutex_) = false;
   bool has_proof_loop_ended_ ABSL_GUARDED_BY(mutex_) = true;
-  size_t background_tasks_ ABSL_GUARDED_BY(mutex_) = 0;  // that have not ended yet
 
   BoundedExecutor background_;
   Thread proof_thread_;

@@ -3,17 +3,12 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "backup-agent/schedule/agent_errors.h"
 #include "backup-agent/schedule/backup_catalog.h"
 
 namespace holdfast {
 
 namespace {
-
-absl::Status AboveRevision(uint64_t min_revision, uint64_t revision) {
-  return absl::FailedPreconditionError(absl::StrCat("min_revision ", min_revision,
-                                                    " is above the store's revision ", revision,
-                                                    ": the store has not given it"));
-}
 
 // "share: no space left; local: …"
 std::string DestinationErrors(const v1::Run& run) {

@@ -32,6 +32,19 @@ bool BoundedExecutor::Schedule(Task task) {
   return true;
 }
 
+size_t BoundedExecutor::pending() {
+  MutexLock lock(&mutex_);
+  return queue_.size() + running_;
+}
+
+bool BoundedExecutor::AwaitIdle(Clock& clock, MonotonicTime deadline) {
+  MutexLock lock(&mutex_);
+  while (!queue_.empty() || running_ > 0) {
+    if (!clock.WaitUntil(&idle_, &mutex_, deadline)) break;
+  }
+  return queue_.empty() && running_ == 0;
+}
+
 void BoundedExecutor::Shutdown() {
   {
     MutexLock lock(&mutex_);
@@ -52,9 +65,14 @@ void BoundedExecutor::Run() {
       if (queue_.empty()) return;
       task = std::move(queue_.front());
       queue_.pop_front();
+      ++running_;
       has_room_or_shut_down_.Signal();
     }
     task();
+    task = nullptr;  // what it holds is gone before it counts as ended
+    MutexLock lock(&mutex_);
+    --running_;
+    if (running_ == 0 && queue_.empty()) idle_.SignalAll();
   }
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "common/base/clock.h"
 #include "common/base/mutex.h"
 #include "common/base/thread.h"
 
@@ -49,6 +50,12 @@ class BoundedExecutor : public Executor {
   [[nodiscard]] bool TrySchedule(Task task) override;
   [[nodiscard]] bool Schedule(Task task) override;
 
+  // How many tasks it has taken that have not ended.
+  size_t pending();
+
+  // Waits until none is, though tasks may be taken meanwhile and afterwards. False at the deadline.
+  bool AwaitIdle(Clock& clock, MonotonicTime deadline);
+
   // Takes no more tasks, runs all that it has taken, waits for them. May be called again.
   // REQUIRES: not called by a task of this executor.
   void Shutdown();
@@ -64,7 +71,9 @@ class BoundedExecutor : public Executor {
   Mutex mutex_;
   CondVar has_task_or_shut_down_;
   CondVar has_room_or_shut_down_;
+  CondVar idle_;
   std::deque<Task> queue_ ABSL_GUARDED_BY(mutex_);
+  size_t running_ ABSL_GUARDED_BY(mutex_) = 0;
   bool is_shut_down_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

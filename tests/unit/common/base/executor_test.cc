@@ -6,6 +6,7 @@
 #include "common/base/mutex.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/testing/fake_clock.h"
 
 namespace holdfast {
 namespace {
@@ -52,6 +53,20 @@ TEST(BoundedExecutorTest, AsManyTasksRunAtOnceAsThereAreThreads) {
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(executor.Schedule([&] { gate.Enter(); }));
   gate.AwaitEntered(3);  // for ever, were it fewer
   gate.Open();
+}
+
+TEST(BoundedExecutorTest, IsIdleOnceAllThatItTookHasEnded) {
+  FakeClock clock;
+  Gate gate;
+  BoundedExecutor executor({.name = "test", .threads = 1, .queue_max = 2});
+  EXPECT_TRUE(executor.AwaitIdle(clock, MonotonicTime::InfiniteFuture()));
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(executor.Schedule([&] { gate.Enter(); }));
+  gate.AwaitEntered(1);
+  EXPECT_EQ(executor.pending(), 2u) << "one runs, one waits";
+  EXPECT_FALSE(executor.AwaitIdle(clock, clock.MonotonicNow()));
+  gate.Open();
+  EXPECT_TRUE(executor.AwaitIdle(clock, MonotonicTime::InfiniteFuture()));
+  EXPECT_EQ(executor.pending(), 0u);
 }
 
 TEST(BoundedExecutorTest, RefusesWhatDoesNotFitIntoTheQueue) {
