@@ -4,10 +4,13 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "common/base/exit_code.h"
 #include "common/base/log.h"
+#include "common/base/status.h"
 #include "common/base/status_macros.h"
 #include "common/database/database_metadata.h"
 #include "common/database/document_record.h"
@@ -17,11 +20,13 @@
 #include "common/io/files.h"
 #include "common/io/path.h"
 #include "rocksdb/convenience.h"
+#include "rocksdb/env.h"
 
 namespace holdfast {
 
 namespace {
 
+constexpr char kRocksDbIdentity[] = "IDENTITY";
 constexpr char kLogArchive[] = "archive";  // RocksDB's, in the database's folder
 
 // Makes the loss of a damaged log final: revisions that were given and lost are never given again.
@@ -55,6 +60,36 @@ void RemoveUnreadableLogs(const std::string& path, const std::vector<std::string
     if (removed.ok())
       LogInfo("removed a log that nobody can read", {{"path", path}, {"log", name}});
   }
+}
+
+// RocksDB makes this file anew where there is none, has no use for it here, and ends the process
+// (an assert) where it cannot be opened.
+absl::Status RemoveDamagedIdentity(rocksdb::Env& env, const std::string& path) {
+  const std::string file = JoinPath(path, kRocksDbIdentity);
+  std::string content;
+  const rocksdb::Status read = rocksdb::ReadFileToString(&env, file, &content);
+  if (read.IsNotFound() || read.IsPathNotFound()) return absl::OkStatus();
+  if (!read.IsCorruption()) return StatusFromRocksDb(read, absl::StrCat("read ", file));
+  LogWarning("a damaged file of no importance is made anew",
+             {{"path", file}, {"found", read.ToString()}});
+  return RemoveFile(file);
+}
+
+// What it means that a database which was made before does not open. RocksDB tells a file that is
+// gone and one that may not be read as it tells a mistake of the caller and a busy disk.
+absl::Status ExplainServing(const absl::Status& status) {
+  const absl::string_view message = status.message();
+  if (absl::IsUnavailable(status) && (absl::StrContains(message, "Permission denied") ||
+                                      absl::StrContains(message, "Operation not permitted"))) {
+    return MarkDeniedBySystem(WithCode(status, absl::StatusCode::kPermissionDenied));
+  }
+  if (!absl::IsDataLoss(status) && !absl::IsNotFound(status) && !absl::IsInvalidArgument(status)) {
+    return status;
+  }
+  return absl::DataLossError(
+      absl::StrCat(message,
+                   "; the database is damaged: bring the newest backup back by `holdfast restore`, "
+                   "into an empty directory"));
 }
 
 // What is known of the logs before RocksDB touches them.
@@ -176,10 +211,16 @@ absl::StatusOr<std::unique_ptr<OpenedDatabase>> OpenDatabase(
     options.WAL_size_limit_MB = 0;
   }
   const std::string context = absl::StrCat("open the database ", path);
+  const auto explain = [&](const absl::Status& status) {
+    return mode == OpenMode::kServe ? ExplainServing(status) : status;
+  };
 
   LogFindings findings;
   if (mode != OpenMode::kCreate) {
-    HOLDFAST_ASSIGN_OR_RETURN(findings, InspectLogs(*env, path, mode), context);
+    HOLDFAST_RETURN_IF_ERROR(explain(RemoveDamagedIdentity(*env, path)), context);
+    absl::StatusOr<LogFindings> inspected = InspectLogs(*env, path, mode);
+    HOLDFAST_RETURN_IF_ERROR(explain(inspected.status()), context);
+    findings = *std::move(inspected);
     if (mode == OpenMode::kRestore && !findings.message.empty()) {
       return absl::DataLossError(absl::StrCat(context, ": ", findings.message));
     }
@@ -219,7 +260,7 @@ absl::StatusOr<std::unique_ptr<OpenedDatabase>> OpenDatabase(
       if (status.IsCorruption() && findings.is_damaged) RemoveNote(path).IgnoreError();
     }
   }
-  HOLDFAST_RETURN_IF_ERROR(StatusFromRocksDb(status, context));
+  HOLDFAST_RETURN_IF_ERROR(explain(StatusFromRocksDb(status, context)));
   opened->metadata_ = handles[0];
   opened->documents_ = handles[1];
   const bool is_behind = findings.sequence_behind > 0 &&

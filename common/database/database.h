@@ -79,7 +79,9 @@ class OpenedDatabase {
 // Does not take ownership; *env must outlive the result. `listener`, if any, hears of RocksDB's
 // background errors.
 //
-// Errors: those of StatusFromRocksDb; DATA_LOSS where the database is damaged.
+// Errors: those of StatusFromRocksDb; with kServe DATA_LOSS where the database is damaged or lacks
+// a file (the message says what to do), and PERMISSION_DENIED, marked as the system's, where a file
+// may not be read.
 absl::StatusOr<std::unique_ptr<OpenedDatabase>> OpenDatabase(
     rocksdb::Env* env, const std::string& path, OpenMode mode, const DatabaseLimits& limits = {},
     std::shared_ptr<rocksdb::EventListener> listener = nullptr);

@@ -51,6 +51,13 @@ absl::Status NoCheckpoint(absl::string_view checkpoint_id) {
                                           ": it was released or dropped; create a new one"));
 }
 
+// RocksDB says no more than "NotFound" where it cannot read the folder.
+absl::Status ExplainListing(const absl::Status& status, const std::string& folder) {
+  const absl::Status looked = ListDirectory(folder).status();
+  return absl::UnavailableError(absl::StrCat("list the logs in ", folder, ": ",
+                                             looked.ok() ? status.message() : looked.message()));
+}
+
 }  // namespace
 
 // While it lives, RocksDB removes no file.
@@ -236,7 +243,11 @@ absl::Status CheckpointManager::Fill(Held& checkpoint) {
 absl::Status CheckpointManager::FlushLongLog() {
   rocksdb::DB& db = options_.database->db();
   rocksdb::VectorLogPtr logs;
-  HOLDFAST_RETURN_IF_ERROR(StatusFromRocksDb(db.GetSortedWalFiles(logs), "list the logs"));
+  const rocksdb::Status listed = db.GetSortedWalFiles(logs);
+  if (!listed.ok()) {
+    const absl::Status status = StatusFromRocksDb(listed, "list the logs");
+    return absl::IsNotFound(status) ? ExplainListing(status, db.GetName()) : status;
+  }
   uint64_t size_bytes = 0;
   for (const auto& log : logs) {
     if (log->Type() == rocksdb::kAliveLogFile) size_bytes += log->SizeFileBytes();

@@ -14,6 +14,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/exit_code.h"
 #include "common/crypto/key_source.h"
 #include "common/database/database_verifier.h"
 #include "common/database/document_record.h"
@@ -21,6 +22,7 @@
 #include "common/io/files.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "rocksdb/file_system.h"
 #include "tests/testing/log_capture.h"
 #include "tests/testing/seeded_random.h"
 #include "tests/testing/status_matchers.h"
@@ -458,6 +460,94 @@ TEST(DatabaseTest, MissingTableIsNotOpened) {
   ASSERT_OK(RemoveFile(FindFile(dir.Path("data/db"), ".sst")));
   const LogCapture log;
   EXPECT_THAT(TestStore::Open(dir.Path("data"), key), Not(IsOk()));
+}
+
+// Each file but the tables and logs, damaged and cut in every way: served, or an error that says
+// what to do. Never the end of the process, which RocksDB's asserts would make of some.
+TEST(DatabaseTest, DamagedSmallFileIsDataLossOrOfNoImportance) {
+  const TempDir dir;
+  const MasterKey key = MasterKey::Generate();
+  {
+    ASSERT_OK_AND_ASSIGN(const auto store, TestStore::Open(dir.Path("original"), key));
+    ASSERT_OK(store->Put("projects", "a", "b"));
+  }
+  for (const absl::string_view part : {"IDENTITY", "CURRENT", "OPTIONS-", "MANIFEST-"}) {
+    std::string file;
+    for (const std::string& path : ListFiles(dir.Path("original/db"))) {
+      if (absl::StrContains(path, part)) file = path.substr(dir.Path("original").size());
+    }
+    ASSERT_FALSE(file.empty()) << part;
+    const std::string whole = ReadRaw(dir.Path("original") + file);
+    std::vector<std::string> damaged = {"x", whole.substr(0, kAtRestPrefixSizeBytes - 1),
+                                        whole.substr(0, kAtRestPrefixSizeBytes), ""};
+    for (const size_t offset : {size_t{0}, size_t{40}, kAtRestPrefixSizeBytes}) {
+      damaged.push_back(whole);
+      damaged.back()[offset] ^= 1;
+    }
+    const bool is_needed = part == "CURRENT" || part == "MANIFEST-";
+    for (const std::string& bytes : damaged) {
+      SCOPED_TRACE(absl::StrCat(file, " of ", bytes.size()));
+      ASSERT_OK(RemoveTree(dir.Path("copy")));
+      CopyTree(dir.Path("original"), dir.Path("copy"));
+      WriteRaw(dir.Path("copy") + file, bytes);
+      const LogCapture log;
+      if (is_needed) {
+        EXPECT_THAT(TestStore::Open(dir.Path("copy"), key),
+                    StatusIs(absl::StatusCode::kDataLoss, HasSubstr("holdfast restore")));
+      } else {
+        ASSERT_OK_AND_ASSIGN(const auto store, TestStore::Open(dir.Path("copy"), key));
+        EXPECT_OK(store->Verify());
+        EXPECT_EQ(store->metadata().digest.document_count(), 1u);
+      }
+    }
+    ASSERT_OK(RemoveTree(dir.Path("copy")));
+    CopyTree(dir.Path("original"), dir.Path("copy"));
+    ASSERT_OK(RemoveFile(dir.Path("copy") + file));
+    const LogCapture log;
+    if (is_needed) {
+      EXPECT_THAT(TestStore::Open(dir.Path("copy"), key),
+                  StatusIs(absl::StatusCode::kDataLoss, HasSubstr("holdfast restore")));
+    } else {
+      EXPECT_OK(TestStore::Open(dir.Path("copy"), key));
+    }
+  }
+}
+
+// A file system that lets nobody read one file.
+class DenyingFileSystem : public rocksdb::FileSystemWrapper {
+ public:
+  explicit DenyingFileSystem(std::string denied)
+      : FileSystemWrapper(rocksdb::FileSystem::Default()), denied_(std::move(denied)) {}
+
+  const char* Name() const override { return "Denying"; }
+
+  rocksdb::IOStatus NewSequentialFile(const std::string& path, const rocksdb::FileOptions& options,
+                                      std::unique_ptr<rocksdb::FSSequentialFile>* result,
+                                      rocksdb::IODebugContext* context) override {
+    if (path == denied_) return rocksdb::IOStatus::IOError(path, "Permission denied");
+    return target()->NewSequentialFile(path, options, result, context);
+  }
+
+ private:
+  const std::string denied_;
+};
+
+TEST(DatabaseTest, FileThatMayNotBeReadIsDeniedByTheSystem) {
+  const TempDir dir;
+  const std::string path = dir.Path("db");
+  { ASSERT_OK(OpenDatabase(rocksdb::Env::Default(), path, OpenMode::kCreate)); }
+  for (const absl::string_view part : {"IDENTITY", "CURRENT", "MANIFEST-", ".log"}) {
+    SCOPED_TRACE(std::string(part));
+    std::string file;
+    for (const std::string& name : ListFiles(path)) {
+      if (absl::StrContains(name, part)) file = name;
+    }
+    const auto env = rocksdb::NewCompositeEnv(std::make_shared<DenyingFileSystem>(file));
+    const LogCapture log;
+    const auto opened = OpenDatabase(env.get(), path, OpenMode::kServe);
+    EXPECT_THAT(opened, StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr(file)));
+    EXPECT_EQ(ExitCodeFor(opened.status()), kExitFailure);
+  }
 }
 
 TEST(DatabaseTest, LeftoversOfACrashDoNoHarm) {

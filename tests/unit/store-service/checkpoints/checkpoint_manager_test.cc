@@ -23,6 +23,7 @@
 namespace holdfast {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -358,6 +359,16 @@ TEST_F(CheckpointManagerTest, WhatAnEarlierProcessLeftIsRemovedAtStart) {
   ASSERT_OK(WriteFileDurably(parts_.directory->checkpoints_path() + "/0123/000001.sst", "x", {}));
   OpenManager({});
   EXPECT_EQ(FoldersOnDisk(), 0U);
+}
+
+TEST_F(CheckpointManagerTest, AFolderThatCannotBeListedIsNamedWithTheReason) {
+  const std::string folder = parts_.directory->database_path();
+  ASSERT_OK(RenameDurably(folder, folder + ".away"));
+  EXPECT_THAT(manager_->Create(), StatusIs(absl::StatusCode::kUnavailable,
+                                           AllOf(HasSubstr("list the logs"), HasSubstr(folder),
+                                                 HasSubstr("No such file"))));
+  ASSERT_OK(RenameDurably(folder + ".away", folder));
+  EXPECT_OK(manager_->Create());
 }
 
 TEST_F(CheckpointManagerTest, ALongLogIsFlushedFirstAndAShortOneIsNot) {
