@@ -133,6 +133,7 @@ absl::Status StoreService::Serve(const std::string& socket, const DatabaseMetada
                                  .backups = backups_.get(),
                                  .committer = committer_.get(),
                                  .sickness = &sickness_,
+                                 .clock = &clock_,
                                  .free_space = free_space,
                                  .executor = checkpoint_executor_.get(),
                                  .read_executor = read_executor_.get(),
@@ -161,6 +162,7 @@ void StoreService::KeepHouse() {
   const Cancellation stop = stop_housekeeping_.token();
   while (SleepFor(clock_, kHousekeepingInterval, stop).ok()) {
     checkpoints_->DropWhatMustGo();
+    checkpoint_service_->EndStuckStreams();
     engine_->DropExpiredViews();
   }
 }

@@ -81,6 +81,9 @@ class CheckpointFileReader {
   // the listing (known at the end, and only if the reading began at offset 0).
   absl::Status Read(size_t size_max_bytes, std::string& chunk);
 
+  // Whether the checkpoint was dropped. Any thread may ask, also during Read.
+  bool is_dropped() const { return checkpoint_->is_dropped; }
+
  private:
   friend class CheckpointManager;
 

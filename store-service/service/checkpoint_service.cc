@@ -1,11 +1,17 @@
 #include "store-service/service/checkpoint_service.h"
 
 #include <atomic>
+#include <map>
 #include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/log.h"
+#include "common/base/mutex.h"
 #include "common/base/status_macros.h"
 #include "common/crypto/hash.h"
 #include "common/messages/proto_time.h"
@@ -18,43 +24,94 @@ namespace {
 
 constexpr size_t kChunkSizeBytes = 1024 * 1024;
 
+std::string ToHex(const Hash256& hash) { return absl::BytesToHexString(AsText(hash)); }
+
+}  // namespace
+
+class FileStream;
+
+class FileStreams {
+ public:
+  explicit FileStreams(Clock* clock) : clock_(*clock) {}
+
+  // All that is public is for the streams themselves.
+
+  // False where there are too many.
+  bool Add(FileStream& stream);
+  // The stream's chunk waits for its reader from now on; until NoteTaken nobody else may touch what
+  // `reader` points to.
+  void NoteWaiting(FileStream& stream, const CheckpointFileReader* reader);
+  void NoteTaken(FileStream& stream);
+  // Takes the stream out, so that it can be finished. False where EndStuck is at it: then that
+  // finishes it, with `status`.
+  bool Remove(FileStream& stream, const grpc::Status& status);
+
+  void EndStuck();
+
+ private:
+  struct State {
+    const CheckpointFileReader* waiting_reader = nullptr;
+    MonotonicTime wait_begin;
+    bool is_being_cancelled = false;
+    std::optional<grpc::Status> end{};
+  };
+
+  bool IsStuck(const State& state, MonotonicTime now) const;
+
+  Clock& clock_;
+  Mutex mutex_;
+  std::map<FileStream*, State> streams_ ABSL_GUARDED_BY(mutex_);
+};
+
 // One stream of a file: read a chunk on the executor, write it, read the next when it is gone. So
-// one thing is under way at a time, and nothing here needs a lock. Deletes itself when all is done.
+// one thing is under way at a time; what FileStreams looks at meanwhile is behind its lock. Deletes
+// itself when all is done, which is after Finish: until then its context lives too.
 class FileStream : public grpc::ServerWriteReactor<v1::ReadCheckpointFileResponse> {
  public:
-  FileStream(CheckpointManager* checkpoints, Executor* executor,
-             const v1::ReadCheckpointFileRequest& request)
-      : checkpoints_(*checkpoints), executor_(*executor), request_(request) {
-    ScheduleNext();
+  FileStream(CheckpointManager* checkpoints, Executor* executor, FileStreams* streams,
+             grpc::CallbackServerContext* context, const v1::ReadCheckpointFileRequest& request)
+      : checkpoints_(*checkpoints),
+        executor_(*executor),
+        streams_(*streams),
+        context_(*context),
+        request_(request) {
+    if (streams_.Add(*this)) {
+      ScheduleNext();
+    } else {
+      Finish(ToGrpcStatus(absl::ResourceExhaustedError(
+          absl::StrCat("files are read by ", CheckpointService::kFileStreamsMax,
+                       " streams already, the most that there may be: try again when one has "
+                       "ended"))));
+    }
   }
 
   void OnWriteDone(bool ok) override {
+    streams_.NoteTaken(*this);
     if (ok) {
       ScheduleNext();
     } else {
-      Finish(grpc::Status(grpc::StatusCode::CANCELLED, "the caller is gone"));
+      End(grpc::Status(grpc::StatusCode::CANCELLED, "the caller is gone"));
     }
   }
   void OnCancel() override { is_cancelled_ = true; }
   void OnDone() override { delete this; }
 
+  // For FileStreams, which keeps the stream from being finished meanwhile.
+  void Cancel() { context_.TryCancel(); }
+
  private:
   void ScheduleNext() {
     if (!executor_.TrySchedule([this] { ReadNext(); })) {
-      Finish(ToGrpcStatus(absl::ResourceExhaustedError(
+      End(ToGrpcStatus(absl::ResourceExhaustedError(
           "too many files are read at once: go on with this one later")));
     }
   }
 
   void ReadNext() {
-    if (is_cancelled_) {
-      return Finish(grpc::Status(grpc::StatusCode::CANCELLED, "the caller gave up"));
-    }
+    if (is_cancelled_) return End(grpc::Status(grpc::StatusCode::CANCELLED, "the caller gave up"));
     const absl::Status status = TryReadNext();
-    if (!status.ok() || response_.data().empty()) {
-      reader_.reset();
-      return Finish(ToGrpcStatus(status));
-    }
+    if (!status.ok() || response_.data().empty()) return End(ToGrpcStatus(status));
+    streams_.NoteWaiting(*this, reader_.get());
     StartWrite(&response_);
   }
 
@@ -66,17 +123,92 @@ class FileStream : public grpc::ServerWriteReactor<v1::ReadCheckpointFileRespons
     return reader_->Read(kChunkSizeBytes, *response_.mutable_data());
   }
 
+  void End(const grpc::Status& status) {
+    reader_.reset();
+    if (streams_.Remove(*this, status)) Finish(status);
+  }
+
   CheckpointManager& checkpoints_;
   Executor& executor_;
+  FileStreams& streams_;
+  grpc::CallbackServerContext& context_;
   const v1::ReadCheckpointFileRequest request_;
   std::atomic<bool> is_cancelled_ = false;
   std::unique_ptr<CheckpointFileReader> reader_;
   v1::ReadCheckpointFileResponse response_;
 };
 
-std::string ToHex(const Hash256& hash) { return absl::BytesToHexString(AsText(hash)); }
+bool FileStreams::Add(FileStream& stream) {
+  MutexLock lock(&mutex_);
+  return streams_.size() < CheckpointService::kFileStreamsMax &&
+         streams_.try_emplace(&stream).second;
+}
 
-}  // namespace
+void FileStreams::NoteWaiting(FileStream& stream, const CheckpointFileReader* reader) {
+  const MonotonicTime now = clock_.MonotonicNow();
+  MutexLock lock(&mutex_);
+  State& state = streams_.at(&stream);
+  state.waiting_reader = reader;
+  state.wait_begin = now;
+}
+
+void FileStreams::NoteTaken(FileStream& stream) {
+  MutexLock lock(&mutex_);
+  streams_.at(&stream).waiting_reader = nullptr;
+}
+
+bool FileStreams::Remove(FileStream& stream, const grpc::Status& status) {
+  MutexLock lock(&mutex_);
+  const auto found = streams_.find(&stream);
+  if (found->second.is_being_cancelled) {
+    found->second.end = status;
+    return false;
+  }
+  streams_.erase(found);
+  return true;
+}
+
+bool FileStreams::IsStuck(const State& state, MonotonicTime now) const {
+  return state.waiting_reader != nullptr &&
+         (now - state.wait_begin >= CheckpointService::kReaderPauseMax ||
+          state.waiting_reader->is_dropped());
+}
+
+void FileStreams::EndStuck() {
+  const MonotonicTime now = clock_.MonotonicNow();
+  std::vector<FileStream*> stuck;
+  {
+    MutexLock lock(&mutex_);
+    for (auto& [stream, state] : streams_) {
+      if (!IsStuck(state, now)) continue;
+      state.is_being_cancelled = true;
+      stuck.push_back(stream);
+    }
+  }
+  // Without the lock: gRPC may react to it on this thread.
+  for (FileStream* const stream : stuck) {
+    stream->Cancel();
+    std::optional<grpc::Status> end;
+    {
+      MutexLock lock(&mutex_);
+      const auto found = streams_.find(stream);
+      found->second.is_being_cancelled = false;
+      end = found->second.end;
+      if (end.has_value()) streams_.erase(found);
+    }
+    if (end.has_value()) stream->Finish(*end);
+  }
+  if (!stuck.empty()) {
+    LogWarning("ended streams of checkpoint files that nobody reads", {{"count", stuck.size()}});
+  }
+}
+
+CheckpointService::CheckpointService(Options options)
+    : options_(std::move(options)), streams_(std::make_unique<FileStreams>(options_.clock)) {}
+
+CheckpointService::~CheckpointService() = default;
+
+void CheckpointService::EndStuckStreams() { streams_->EndStuck(); }
 
 grpc::ServerUnaryReactor* CheckpointService::CreateCheckpoint(
     grpc::CallbackServerContext* context, const v1::CreateCheckpointRequest* request,
@@ -113,8 +245,9 @@ grpc::ServerUnaryReactor* CheckpointService::ListCheckpointFiles(
 }
 
 grpc::ServerWriteReactor<v1::ReadCheckpointFileResponse>* CheckpointService::ReadCheckpointFile(
-    grpc::CallbackServerContext* /*context*/, const v1::ReadCheckpointFileRequest* request) {
-  return new FileStream(options_.checkpoints, options_.read_executor, *request);
+    grpc::CallbackServerContext* context, const v1::ReadCheckpointFileRequest* request) {
+  return new FileStream(options_.checkpoints, options_.read_executor, streams_.get(), context,
+                        *request);
 }
 
 grpc::ServerUnaryReactor* CheckpointService::RenewCheckpoint(

@@ -1,8 +1,10 @@
 #include "store-service/store_service.h"
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,6 +21,8 @@
 #include "holdfast/v1/checkpoints.grpc.pb.h"
 #include "holdfast/v1/document_store.grpc.pb.h"
 #include "store-service/documents/limits.h"
+#include "store-service/service/checkpoint_service.h"
+#include "tests/testing/fake_clock.h"
 #include "tests/testing/log_capture.h"
 #include "tests/testing/seeded_random.h"
 #include "tests/testing/status_matchers.h"
@@ -46,7 +50,7 @@ class StoreServiceTest : public testing::Test {
 
   void Start() {
     absl::StatusOr<std::unique_ptr<StoreService>> store =
-        StoreService::Start(config_, master_key_, SystemClock());
+        StoreService::Start(config_, master_key_, *clock_);
     ASSERT_OK(store);
     store_ = *std::move(store);
     channel_ = CreateUnixChannel(peer_);
@@ -147,6 +151,8 @@ class StoreServiceTest : public testing::Test {
                       .master_key = "-",
                       .instance_files = {}};
   const RpcPeer peer_{.program = "holdfast-store", .socket = config_.socket};
+  FakeClock fake_clock_;
+  Clock* clock_ = &SystemClock();
   std::unique_ptr<StoreService> store_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::DocumentStore::Stub> documents_;
@@ -354,6 +360,99 @@ TEST_F(StoreServiceTest, AReaderThatGoesAwayHoldsUpNothing) {
     }
     EXPECT_THAT(ReadCheckpointFile(checkpoint.checkpoint_id(), file.name()),
                 IsOkAndHolds(SizeIs(file.size_bytes())));
+  }
+}
+
+// Streams of one file whose readers read nothing of it.
+class StuckReaders {
+ public:
+  StuckReaders(const std::string& socket, const v1::ReadCheckpointFileRequest& request,
+               size_t count) {
+    // Else gRPC takes some megabytes on behalf of a reader.
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+    checkpoints_ = v1::Checkpoints::NewStub(grpc::CreateCustomChannel(
+        absl::StrCat("unix:", socket), grpc::InsecureChannelCredentials(), arguments));
+    for (size_t i = 0; i < count; ++i) {
+      contexts_.push_back(std::make_unique<grpc::ClientContext>());
+      SetTimeout(*contexts_.back(), kCallTimeout);
+      streams_.push_back(checkpoints_->ReadCheckpointFile(contexts_.back().get(), request));
+      // A chunk tells that it is under way; the next one stays where it is.
+      v1::ReadCheckpointFileResponse response;
+      EXPECT_TRUE(streams_.back()->Read(&response));
+    }
+  }
+
+  // How each ended.
+  std::set<grpc::StatusCode> Finish() {
+    std::set<grpc::StatusCode> codes;
+    for (const auto& stream : streams_) {
+      v1::ReadCheckpointFileResponse response;
+      while (stream->Read(&response)) continue;
+      codes.insert(stream->Finish().error_code());
+    }
+    return codes;
+  }
+
+ private:
+  std::unique_ptr<v1::Checkpoints::Stub> checkpoints_;
+  std::vector<std::unique_ptr<grpc::ClientContext>> contexts_;
+  std::vector<std::unique_ptr<grpc::ClientReader<v1::ReadCheckpointFileResponse>>> streams_;
+};
+
+TEST_F(StoreServiceTest, ReadersThatDoNotReadAreBoundedAndEndInTime) {
+  Stop();
+  clock_ = &fake_clock_;
+  Start();
+  std::string content(kContentSizeMaxBytes, '\0');
+  SeededRandom random;
+  random.Fill(absl::MakeSpan(reinterpret_cast<uint8_t*>(content.data()), content.size()));
+  for (int i = 0; i < 5; ++i) ASSERT_OK(Put("c", absl::StrCat(i), content));
+  // The store keeps house, and sleeps again.
+  size_t sleeps = 1;
+  const auto pass = [&](absl::Duration duration) {
+    fake_clock_.AwaitWaitsBegun(sleeps);
+    fake_clock_.Advance(duration);
+    fake_clock_.AwaitWaitsBegun(++sleeps);
+  };
+  // They end for one reason, then for the other.
+  for (const bool is_released : {true, false}) {
+    SCOPED_TRACE(is_released);
+    ASSERT_OK_AND_ASSIGN(const v1::Checkpoint checkpoint, CreateCheckpoint());
+    ASSERT_OK_AND_ASSIGN(const std::vector<v1::CheckpointFile> files,
+                         ListFiles(checkpoint.checkpoint_id()));
+    const auto largest = std::max_element(files.begin(), files.end(), [](auto& a, auto& b) {
+      return a.size_bytes() < b.size_bytes();
+    });
+    ASSERT_GT(largest->size_bytes(), 4'000'000U);
+    v1::ReadCheckpointFileRequest request;
+    request.set_checkpoint_id(checkpoint.checkpoint_id());
+    request.set_name(largest->name());
+    StuckReaders readers(config_.socket, request, CheckpointService::kFileStreamsMax);
+    EXPECT_THAT(ReadCheckpointFile(checkpoint.checkpoint_id(), "CURRENT"),
+                StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("64")));
+
+    if (is_released) {
+      v1::ReleaseCheckpointRequest release;
+      release.set_checkpoint_id(checkpoint.checkpoint_id());
+      EXPECT_OK(Call(checkpoints_, &v1::Checkpoints::Stub::ReleaseCheckpoint, release));
+      pass(absl::Seconds(5));
+    } else {
+      // The checkpoint itself stays: the agent renews its lease.
+      for (absl::Duration passed; passed <= CheckpointService::kReaderPauseMax;
+           passed += absl::Minutes(1)) {
+        v1::RenewCheckpointRequest renewal;
+        renewal.set_checkpoint_id(checkpoint.checkpoint_id());
+        EXPECT_OK(Call(checkpoints_, &v1::Checkpoints::Stub::RenewCheckpoint, renewal));
+        pass(absl::Minutes(1));
+      }
+    }
+    EXPECT_THAT(readers.Finish(), ElementsAre(grpc::StatusCode::CANCELLED));
+    ASSERT_OK_AND_ASSIGN(const v1::Checkpoint next, CreateCheckpoint());
+    EXPECT_OK(ReadCheckpointFile(next.checkpoint_id(), largest->name()));
+    v1::ReleaseCheckpointRequest release;
+    release.set_checkpoint_id(next.checkpoint_id());
+    EXPECT_OK(Call(checkpoints_, &v1::Checkpoints::Stub::ReleaseCheckpoint, release));
   }
 }
 
