@@ -117,11 +117,15 @@ absl::StatusOr<Key> ReadDataKey(const std::string& folder, const MasterKey& mast
     const Copy& bad = copies[i];
     const Copy& good = copies[1 - i];
     if (bad.key.ok()) continue;
-    LogWarning("replaced a damaged copy of a data key by the other one",
-               {{"path", bad.path}, {"found", bad.key.status()}});
-    HOLDFAST_RETURN_IF_ERROR(
-        WriteFileDurably(bad.path, *good.sealed, {.existing = DurableFile::Existing::kReplace}),
-        absl::StrCat("replace the damaged key file ", bad.path));
+    const absl::Status replaced =
+        WriteFileDurably(bad.path, *good.sealed, {.existing = DurableFile::Existing::kReplace});
+    if (replaced.ok()) {
+      LogWarning("replaced a damaged copy of a data key by the other one",
+                 {{"path", bad.path}, {"found", bad.key.status()}});
+    } else {
+      LogWarning("a damaged copy of a data key cannot be replaced now; the other one is whole",
+                 {{"path", bad.path}, {"found", bad.key.status()}, {"error", replaced}});
+    }
   }
   return std::move(copies[copies[0].key.ok() ? 0 : 1].key);
 }

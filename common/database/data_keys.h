@@ -32,7 +32,7 @@ absl::Status WriteDataKey(const std::string& folder, const MasterKey& master_key
                           const Id128& store_id, const DataKey& data_key, absl::Time now);
 
 // Opens all keys in `folder`. A copy that is damaged or missing while the other is good is replaced
-// by it, with a warning in the log.
+// by it, with a warning in the log; where that fails (a full disk) it stays, with another warning.
 //
 // Errors: PERMISSION_DENIED where `master_key` is not the one that they are sealed for; names both
 // fingerprints. DATA_LOSS where both copies of a key are damaged. UNIMPLEMENTED where a newer

@@ -129,6 +129,18 @@ TEST_F(DataDirectoryTest, DamagedKeyCopyIsReplacedByTheOther) {
   }
 }
 
+TEST_F(DataDirectoryTest, DamagedKeyCopyThatCannotBeReplacedIsNoReasonNotToOpen) {
+  Create();
+  const std::string file = KeyFile(1);
+  ASSERT_OK(RemoveFile(file));
+  // What cannot be replaced, also by root: a folder.
+  ASSERT_OK(MakeDirectories(file + "/x"));
+  const LogCapture log;
+  EXPECT_OK(TryOpen());
+  EXPECT_THAT(log.lines(), Contains(AllOf(HasSubstr("WARN"), HasSubstr("cannot be replaced now"),
+                                          HasSubstr(file))));
+}
+
 TEST_F(DataDirectoryTest, BothKeyCopiesDamagedIsDataLoss) {
   Create();
   const std::string good = ReadRaw(KeyFile(1));
