@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <string>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -13,7 +12,6 @@
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
 #include "common/crypto/master_key.h"
-#include "common/crypto/secret.h"
 
 namespace holdfast {
 namespace {
@@ -29,10 +27,6 @@ constexpr int64_t kSecondsMax = 253'402'300'799;  // the end of the year 9999
 constexpr int32_t kNanosMax = 999'999'999;
 // RocksDB writes the name of its MANIFEST and a newline.
 constexpr uint64_t kCurrentSizeMaxBytes = 64;
-
-// The text form of a master key: what it begins with, and how many symbols follow.
-constexpr absl::string_view kMasterKeyPrefix = "HF1-";
-constexpr size_t kMasterKeySymbols = 56;
 
 // What the operator can do where the store is not what it was.
 constexpr absl::string_view kWayOut =
@@ -242,25 +236,7 @@ absl::Status CheckFiles(const v1::Checkpoint& checkpoint, std::vector<v1::Checkp
   return absl::OkStatus();
 }
 
-bool HoldsMasterKey(absl::string_view content) {
-  for (size_t i = 0; i + kMasterKeyPrefix.size() <= content.size(); ++i) {
-    if (!absl::EqualsIgnoreCase(content.substr(i, kMasterKeyPrefix.size()), kMasterKeyPrefix)) {
-      continue;
-    }
-    std::string text(kMasterKeyPrefix);
-    text.reserve(kMasterKeyPrefix.size() + kMasterKeySymbols);
-    for (const char c : content.substr(i + kMasterKeyPrefix.size())) {
-      if (text.size() == kMasterKeyPrefix.size() + kMasterKeySymbols) break;
-      if (c == '-' || absl::ascii_isspace(c)) continue;
-      if (!absl::ascii_isalnum(c)) break;
-      text.push_back(c);
-    }
-    const bool is_key = MasterKey::FromText(text).ok();
-    WipeMemory(text.data(), text.size());
-    if (is_key) return true;
-  }
-  return false;
-}
+bool HoldsMasterKey(absl::string_view content) { return MasterKey::IsIn(content); }
 
 int64_t ToUnixMicros(const google::protobuf::Timestamp& timestamp) {
   return timestamp.seconds() * 1'000'000 + timestamp.nanos() / 1'000;

@@ -117,6 +117,30 @@ absl::StatusOr<MasterKey> MasterKey::FromText(absl::string_view text) {
   return FromBytes(key);
 }
 
+bool MasterKey::IsIn(absl::string_view text) {
+  for (size_t begin = 0; begin < text.size(); ++begin) {
+    if (internal::CanonicalKeyCharacter(text[begin]) != kTextPrefix.front()) continue;
+    // FromText would go on to the end of what it is given: a key has so many characters, and
+    // whatever is ignored between them.
+    size_t characters = 0;
+    size_t end = begin;
+    for (; end < text.size() && characters < kTextPrefix.size() + kCharacters; ++end) {
+      if (internal::IsIgnoredInKeyText(text[end])) continue;
+      const char canonical = internal::CanonicalKeyCharacter(text[end]);
+      const bool is_possible = characters < kTextPrefix.size()
+                                   ? canonical == kTextPrefix[characters]
+                                   : kAlphabet.find(canonical) != absl::string_view::npos;
+      if (!is_possible) break;
+      ++characters;
+    }
+    if (characters == kTextPrefix.size() + kCharacters &&
+        FromText(text.substr(begin, end - begin)).ok()) {
+      return true;
+    }
+  }
+  return false;
+}
+
 SecretBytes MasterKey::ToText() const {
   SecretBytes encoded(kEncodedSizeBytes);
   const auto checksum = TextChecksum(key_.bytes());

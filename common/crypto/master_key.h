@@ -52,6 +52,11 @@ class MasterKey {
   // and repeats nothing of it.
   static absl::StatusOr<MasterKey> FromText(absl::string_view text);
 
+  // Whether `text` holds a master key anywhere, in any form that FromText reads: dashes and white
+  // space in any places, either case, letters for the digits that look like them. For finding keys
+  // where none may be; in time linear in the text.
+  static bool IsIn(absl::string_view text);
+
   // The text form: what is printed, read out and typed. Without a newline.
   SecretBytes ToText() const;
 

@@ -9,7 +9,6 @@
 #include <optional>
 #include <set>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -30,10 +29,6 @@ namespace {
 constexpr absl::string_view kNamePrefix = "instance/";
 constexpr int kReadAttemptsMax = 3;
 
-// The text form of a master key: see common/repository/FORMAT.md.
-constexpr absl::string_view kMasterKeyTextPrefix = "HF1-";
-constexpr size_t kMasterKeyTextSizeBytes = 4 + 14 * 5 - 1;
-
 bool IsSameFile(const struct stat& a, const struct stat& b) {
   return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
@@ -41,21 +36,6 @@ bool IsSameFile(const struct stat& a, const struct stat& b) {
 bool IsUnchanged(const struct stat& a, const struct stat& b) {
   return a.st_size == b.st_size && a.st_mtim.tv_sec == b.st_mtim.tv_sec &&
          a.st_mtim.tv_nsec == b.st_mtim.tv_nsec;
-}
-
-// Whether the text form of any master key, by its checksum, is somewhere in
-// `bytes`.
-bool HoldsMasterKey(absl::string_view bytes) {
-  const auto is_equal_ignoring_case = [](char a, char b) {
-    return absl::ascii_toupper(static_cast<unsigned char>(a)) == b;
-  };
-  for (auto at = bytes.begin();; ++at) {
-    at = std::search(at, bytes.end(), kMasterKeyTextPrefix.begin(), kMasterKeyTextPrefix.end(),
-                     is_equal_ignoring_case);
-    if (at == bytes.end()) return false;
-    const auto offset = static_cast<size_t>(at - bytes.begin());
-    if (MasterKey::FromText(bytes.substr(offset, kMasterKeyTextSizeBytes)).ok()) return true;
-  }
 }
 
 // Whether `path` is `folder` or in it.
@@ -186,7 +166,7 @@ class InstanceFiles::Reading {
   }
 
   absl::Status Visit(const std::string& path, const File& file) {
-    if (HoldsMasterKey(file.bytes)) {
+    if (MasterKey::IsIn(file.bytes)) {
       LogWarning("a file that holds a master key is not backed up", {{"path", path}});
       return absl::OkStatus();
     }

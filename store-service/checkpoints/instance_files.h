@@ -31,7 +31,7 @@ inline constexpr size_t kInstanceFileNameSizeMaxBytes = 1024;
 //     a warning in the log;
 //   - never the master key: the file that it is read from, its copies under
 //   other names (hard links),
-//     and every file in which its text form is found are left out, with a
+//     and every file in which a key is found, however it is typed, are left out, with a
 //     warning. Naming the key file itself in the configuration is refused;
 //   - never anything of the data directory: `instance/` in it is what a restore
 //   brought back, for a

@@ -6,6 +6,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "common/base/random.h"
 #include "common/crypto/master_key.h"
 #include "gmock/gmock.h"
@@ -251,6 +252,8 @@ TEST_F(ListingTest, MasterKeyIsFoundHoweverItIsWritten) {
   EXPECT_TRUE(HoldsMasterKey("# our key\nkey = \"" + text + "\"\n"));
   EXPECT_TRUE(HoldsMasterKey(absl::AsciiStrToLower(text)));
   EXPECT_TRUE(HoldsMasterKey("HF1-" + text));
+  EXPECT_TRUE(HoldsMasterKey(absl::StrReplaceAll(text, {{"-", " "}})));
+  EXPECT_TRUE(HoldsMasterKey(absl::StrReplaceAll(text, {{"-", "\n"}})));
 }
 
 TEST_F(ListingTest, WhatIsNoMasterKeyIsNotTakenForOne) {

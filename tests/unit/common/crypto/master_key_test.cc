@@ -105,6 +105,33 @@ TEST(MasterKeyTest, ReadsWhatPeopleType) {
   }
 }
 
+TEST(MasterKeyTest, IsFoundInATextHoweverItIsTyped) {
+  const MasterKey key = MasterKey::Generate();
+  const std::string text(key.ToText().text());
+  std::string looks_alike = text;
+  for (char& c : looks_alike) {
+    if (c == '1') c = 'l';
+    if (c == '0') c = 'o';
+  }
+  for (const std::string& form :
+       {text, absl::AsciiStrToLower(text), absl::StrReplaceAll(text, {{"-", ""}}),
+        absl::StrReplaceAll(text, {{"-", " "}}), absl::StrReplaceAll(text, {{"-", " -\n\t"}}),
+        "H F 1" + text.substr(3), looks_alike}) {
+    SCOPED_TRACE(form.size());
+    ASSERT_OK(MasterKey::FromText(form));
+    EXPECT_TRUE(MasterKey::IsIn(form));
+    EXPECT_TRUE(MasterKey::IsIn("the key: \"" + form + "\", keep it"));
+    EXPECT_TRUE(MasterKey::IsIn("HF1 hf1-" + form + "0000"));
+    EXPECT_FALSE(MasterKey::IsIn(absl::string_view(form).substr(1)));
+    EXPECT_FALSE(MasterKey::IsIn(absl::string_view(form).substr(0, form.size() - 1)));
+  }
+  std::string mistyped = text;
+  mistyped[20] = mistyped[20] == 'A' ? 'B' : 'A';
+  EXPECT_FALSE(MasterKey::IsIn(mistyped));
+  EXPECT_FALSE(MasterKey::IsIn(""));
+  EXPECT_FALSE(MasterKey::IsIn("HF1-0000-0000 is how a key begins"));
+}
+
 TEST(MasterKeyTest, FindsEveryWrongCharacter) {
   const std::string text = TextOf(MasterKey::FromBytes(Blake2b256({AsBytes("typos")})));
   for (size_t i = 4; i < text.size(); ++i) {

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <utility>
@@ -119,6 +120,9 @@ TEST_F(InstanceFilesTest, TheMasterKeyIsLeftOutOfFolders) {
   const SecretBytes text = MasterKey::Generate().ToText();  // any key, not only this one
   WriteFile("etc/note", absl::StrCat("our key: ", text.text(), ", keep it"));
   WriteFile("etc/lower", absl::AsciiStrToLower(text.text()));
+  std::string spaced(text.text());
+  std::replace(spaced.begin(), spaced.end(), '-', ' ');
+  WriteFile("etc/spaced", absl::StrCat("my key is ", absl::AsciiStrToLower(spaced), " ok"));
   WriteFile("etc/no-key", "HF1-0000-0000 is how a key begins");
   EXPECT_THAT(Read({"etc"}), IsOkAndHolds(ElementsAre(Pair("etc/no-key", testing::_))));
   EXPECT_THAT(log_.lines(), Contains(HasSubstr("etc/note")));
