@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
+#include "common/base/status_macros.h"
 #include "common/database/little_endian.h"
 
 namespace holdfast {
@@ -58,8 +59,12 @@ void CollectionDigest::Add(const Hash256& document_hash) {
   }
 }
 
-void CollectionDigest::Subtract(const Hash256& document_hash) {
-  HOLDFAST_CHECK(document_count_ > 0);
+absl::Status CollectionDigest::Subtract(const Hash256& document_hash) {
+  if (document_count_ == 0) {
+    return absl::DataLossError(
+        "the collection has documents although its count is zero: the database contradicts itself; "
+        "restore the newest backup");
+  }
   --document_count_;
   unsigned borrow = 0;
   for (size_t i = 0; i < sum_.size(); ++i) {
@@ -67,6 +72,7 @@ void CollectionDigest::Subtract(const Hash256& document_hash) {
     sum_[i] = static_cast<uint8_t>(digit);
     borrow = 1 - (digit >> 8);
   }
+  return absl::OkStatus();
 }
 
 std::string CollectionDigest::Encode() const {
@@ -98,12 +104,13 @@ void StateDigest::Add(absl::string_view collection, const Hash256& document_hash
   ++document_count_;
 }
 
-void StateDigest::Subtract(absl::string_view collection, const Hash256& document_hash) {
+absl::Status StateDigest::Subtract(absl::string_view collection, const Hash256& document_hash) {
   const auto found = collections_.find(collection);
-  HOLDFAST_CHECK(found != collections_.end());
-  found->second.Subtract(document_hash);
+  if (found == collections_.end()) return CollectionDigest().Subtract(document_hash);
+  HOLDFAST_RETURN_IF_ERROR(found->second.Subtract(document_hash));
   --document_count_;
   if (found->second.document_count() == 0) collections_.erase(found);
+  return absl::OkStatus();
 }
 
 void StateDigest::Set(absl::string_view collection, const CollectionDigest& digest) {

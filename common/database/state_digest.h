@@ -51,8 +51,9 @@ Hash256 HashDocument(const Key& digest_key, absl::string_view collection, absl::
 class CollectionDigest {
  public:
   void Add(const Hash256& document_hash);
-  // REQUIRES: the document was added: document_count() > 0.
-  void Subtract(const Hash256& document_hash);
+  // DATA_LOSS, and nothing changes, where there is no document: count and documents, which come
+  // from a disk, contradict each other.
+  absl::Status Subtract(const Hash256& document_hash);
 
   uint64_t document_count() const { return document_count_; }
   // Little-endian.
@@ -82,8 +83,8 @@ class StateDigest {
   using Collections = std::map<std::string, CollectionDigest, std::less<>>;
 
   void Add(absl::string_view collection, const Hash256& document_hash);
-  // REQUIRES: the document was added.
-  void Subtract(absl::string_view collection, const Hash256& document_hash);
+  // DATA_LOSS, and nothing changes, where the collection has no document.
+  absl::Status Subtract(absl::string_view collection, const Hash256& document_hash);
   // Sets what was read from the database.
   void Set(absl::string_view collection, const CollectionDigest& digest);
 

@@ -32,6 +32,12 @@ size_t SizeOf(const std::vector<DocumentWrite>& writes) {
   return size_bytes;
 }
 
+bool OnlyDeletes(const std::vector<DocumentWrite>& writes) {
+  return std::all_of(writes.begin(), writes.end(), [](const DocumentWrite& write) {
+    return write.kind == DocumentWrite::Kind::kDelete;
+  });
+}
+
 absl::string_view ViewOf(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
 
 // The commit's time in the log, where a log reader finds it: 8 bytes, little-endian.
@@ -158,7 +164,9 @@ class Committer::Group {
     CollectionDigest& digest = DigestOf(write.collection, attempt);
     if (before.exists) {
       change.removed = before.hash;
-      digest.Subtract(before.hash);
+      const absl::Status subtracted = digest.Subtract(before.hash);
+      committer_.sickness_.ReportReadError(subtracted);
+      HOLDFAST_RETURN_IF_ERROR(subtracted, absl::StrCat("collection ", write.collection));
     }
     if (after.exists) digest.Add(after.hash);
     attempt.documents[key] = after;
@@ -378,11 +386,15 @@ void Committer::RunPause(Pause& pause) {
 void Committer::CommitGroup(std::vector<Submission> submissions) {
   size_t size_bytes = 0;
   for (const Submission& submission : submissions) size_bytes += submission.size_bytes;
+  // Where there is too little room for the group, what only deletes may still go on: that is how
+  // room is made.
+  const absl::Status refusal_of_puts = CheckDisk(kFreeSpaceMinBytes, size_bytes);
+  absl::Status refusal =
+      refusal_of_puts.ok() ? absl::OkStatus() : CheckDisk(kFreeSpaceToDeleteMinBytes, size_bytes);
 
   uint64_t revision = 0;
   int64_t commit_time_us = 0;
   size_t collection_count = 0;
-  absl::Status refusal = CheckDisk(size_bytes);
   {
     MutexLock lock(&mutex_);
     if (is_stopped_) refusal = StoppedError();
@@ -392,7 +404,9 @@ void Committer::CommitGroup(std::vector<Submission> submissions) {
   }
   Group group(*this, revision, commit_time_us, collection_count);
   for (Submission& submission : submissions) {
-    const absl::Status status = refusal.ok() ? group.Add(submission) : refusal;
+    absl::Status status = refusal;
+    if (status.ok() && !OnlyDeletes(submission.writes)) status = refusal_of_puts;
+    if (status.ok()) status = group.Add(submission);
     if (!status.ok()) submission.result = status;
   }
   if (!group.is_empty()) {
@@ -408,12 +422,15 @@ void Committer::CommitGroup(std::vector<Submission> submissions) {
   HOLDFAST_CHECK(is_scheduled);
 }
 
-absl::Status Committer::CheckDisk(size_t group_size_bytes) const {
+absl::Status Committer::CheckDisk(int64_t reserve_bytes, size_t group_size_bytes) const {
   HOLDFAST_ASSIGN_OR_RETURN(const int64_t free_bytes, free_space_(), "look at the disk");
-  if (free_bytes < kFreeSpaceMinBytes + static_cast<int64_t>(group_size_bytes)) {
-    return absl::ResourceExhaustedError(absl::StrCat("the store's disk is full: ", free_bytes,
-                                                     " bytes are free, and the store keeps ",
-                                                     kFreeSpaceMinBytes, " for itself; make room"));
+  if (free_bytes < reserve_bytes + static_cast<int64_t>(group_size_bytes)) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "the store's disk is full: ", free_bytes, " bytes are free, and the store keeps ",
+        reserve_bytes, " for itself; make room on the disk",
+        reserve_bytes > kFreeSpaceToDeleteMinBytes
+            ? "; documents can still be deleted, which frees room some time later"
+            : ""));
   }
   return absl::OkStatus();
 }
@@ -438,7 +455,11 @@ absl::Status Committer::WriteGroup(Group& group) {
   revision_ = group.revision();
   commit_time_us_ = group.commit_time_us();
   for (const DigestChange& change : group.changes()) {
-    if (change.removed.has_value()) digest_.Subtract(change.collection, *change.removed);
+    if (change.removed.has_value()) {
+      // The group subtracted the same from the same.
+      const absl::Status subtracted = digest_.Subtract(change.collection, *change.removed);
+      HOLDFAST_CHECK(subtracted.ok(), subtracted.message());
+    }
     if (change.added.has_value()) digest_.Add(change.collection, *change.added);
   }
   return absl::OkStatus();

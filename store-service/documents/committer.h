@@ -61,6 +61,8 @@ class Committer {
   static constexpr size_t kGroupSizeMaxBytes = 16 * 1024 * 1024;
   // Writes are refused when less is free on the disk: RocksDB must be able to flush what it has.
   static constexpr int64_t kFreeSpaceMinBytes = 64 * 1024 * 1024;
+  // Writes that only delete go on down to this: they are small, and they are how room is made.
+  static constexpr int64_t kFreeSpaceToDeleteMinBytes = 32 * 1024 * 1024;
 
   // Called once, on a thread that all callbacks share (or by Submit itself, where nothing is
   // queued): it must be quick and not block.
@@ -82,6 +84,7 @@ class Committer {
   //   NOT_FOUND            a deletion without precondition found no document
   //   ABORTED              a precondition does not hold
   //   RESOURCE_EXHAUSTED   too much waits, there are too many collections, or the disk is full
+  //                        (what only deletes is refused later than the rest)
   //   FAILED_PRECONDITION  writing has stopped
   //   UNAVAILABLE          shutting down, or the write itself failed: it may be found when the
   //   store is
@@ -129,7 +132,7 @@ class Committer {
   void Run();
   void RunPause(Pause& pause);
   void CommitGroup(std::vector<Submission> submissions);
-  absl::Status CheckDisk(size_t group_size_bytes) const;
+  absl::Status CheckDisk(int64_t reserve_bytes, size_t group_size_bytes) const;
   absl::Status WriteGroup(Group& group);
   absl::Status StoppedError() const;
   CollectionDigest DigestOf(const std::string& collection) const;

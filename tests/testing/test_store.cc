@@ -68,7 +68,7 @@ absl::StatusOr<bool> TestStore::SubtractOld(absl::string_view collection, absl::
   if (status.IsNotFound()) return false;
   HOLDFAST_RETURN_IF_ERROR(StatusFromRocksDb(status, "get"));
   HOLDFAST_ASSIGN_OR_RETURN(const DocumentRecord record, DecodeDocumentRecord(value));
-  metadata_.digest.Subtract(collection, record.hash);
+  HOLDFAST_RETURN_IF_ERROR(metadata_.digest.Subtract(collection, record.hash));
   return true;
 }
 

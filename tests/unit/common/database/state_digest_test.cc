@@ -113,8 +113,8 @@ TEST(StateDigestTest, SubtractingUndoesAdding) {
   EXPECT_NE(digest.Digest(TestKey()), before);
   EXPECT_EQ(digest.document_count(), 201u);
   for (const Hash256& hash : hashes) {
-    digest.Subtract("a", hash);
-    digest.Subtract("b", hash);
+    ASSERT_OK(digest.Subtract("a", hash));
+    ASSERT_OK(digest.Subtract("b", hash));
   }
   EXPECT_EQ(digest.Digest(TestKey()), before);
   EXPECT_EQ(digest.document_count(), 1u);
@@ -130,8 +130,23 @@ TEST(StateDigestTest, SumCarriesThroughAllItsBytes) {
   digest.Add(most);
   digest.Add(one);
   EXPECT_EQ(digest.sum(), Hash256{});
-  digest.Subtract(one);
+  ASSERT_OK(digest.Subtract(one));
   EXPECT_EQ(digest.sum(), most);
+}
+
+TEST(StateDigestTest, SubtractingWhatIsNotThereIsDataLossAndChangesNothing) {
+  const Hash256 hash = Sample().Hash();
+  StateDigest digest;
+  digest.Add("a", hash);
+  const Hash256 before = digest.Digest(TestKey());
+  EXPECT_THAT(digest.Subtract("b", hash), StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_EQ(digest.document_count(), 1u);
+  EXPECT_EQ(digest.Digest(TestKey()), before);
+  ASSERT_OK(digest.Subtract("a", hash));
+  EXPECT_THAT(digest.Subtract("a", hash), StatusIs(absl::StatusCode::kDataLoss));
+  CollectionDigest collection;
+  EXPECT_THAT(collection.Subtract(hash), StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_EQ(collection, CollectionDigest());
 }
 
 TEST(StateDigestTest, DigestTellsCollectionsAndKeysApart) {

@@ -262,6 +262,32 @@ TEST_F(CommitterTest, AFullDiskRefusesWritesUntilThereIsRoom) {
   EXPECT_OK(parts_.Write({PutOf("c", "b", "2")}));
 }
 
+TEST_F(CommitterTest, WhatOnlyDeletesGoesOnWhileTheDiskIsLow) {
+  ASSERT_OK(parts_.Write({PutOf("c", "a", "1"), PutOf("c", "b", "2"), PutOf("c", "d", "3")}));
+  parts_.free_space_bytes = Committer::kFreeSpaceMinBytes - 1;
+  EXPECT_OK(parts_.Write({DeletionOf("c", "a")}));
+  EXPECT_THAT(parts_.Write({DeletionOf("c", "b"), PutOf("c", "e", "4")}),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("can still be deleted")));
+  parts_.free_space_bytes = Committer::kFreeSpaceToDeleteMinBytes - 1;
+  EXPECT_THAT(parts_.Write({DeletionOf("c", "b")}),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("disk is full")));
+  EXPECT_EQ(parts_.committer->state().document_count, 2u);
+}
+
+TEST_F(CommitterTest, ADigestThatContradictsTheDocumentsIsDataLossAndNotTheEnd) {
+  ASSERT_OK(parts_.Write({PutOf("c", "a", "1")}));
+  // As a disk could have it: the document, and no count of its collection.
+  rocksdb::WriteBatch batch;
+  ASSERT_OK(PutCollection("c", nullptr, batch));
+  ASSERT_TRUE(parts_.database->db().Write({}, &batch).ok());
+  parts_.Close();
+  parts_.Open();
+  EXPECT_THAT(parts_.Write({DeletionOf("c", "a")}),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("collection c")));
+  EXPECT_THAT(parts_.Write({PutOf("c", "a", "2")}), StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_TRUE(parts_.sickness->Get().has_value());
+}
+
 TEST_F(CommitterTest, ShutdownAnswersWhatWaitsAndRefusesWhatComes) {
   std::atomic<int> answers = 0;
   for (int i = 0; i < 100; ++i) {
