@@ -1,5 +1,6 @@
 #include "common/base/process.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
@@ -25,9 +26,24 @@ sigset_t TerminationSet() {
   return set;
 }
 
+// A descriptor of the standard streams that is closed would be given to the next file that is
+// opened, and what is meant for the terminal would be written into it.
+absl::Status OpenStandardStreams() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(fd, F_GETFD) != -1) continue;
+    // The lowest that is free: this one.
+    if (open("/dev/null", O_RDWR) != fd) {
+      return absl::ErrnoToStatus(errno, "open /dev/null in the place of a closed standard stream");
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status HardenProcess() {
+  const absl::Status opened = OpenStandardStreams();
+  if (!opened.ok()) return opened;
   umask(077);
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
     return absl::ErrnoToStatus(errno, "forbid dumps of the process");

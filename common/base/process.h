@@ -13,7 +13,8 @@ namespace holdfast {
 
 // Protects what is in this process's memory and what it will write: no core dumps, no tracing by
 // other processes of the user (PR_SET_DUMPABLE 0), files that only the user can read (umask 077),
-// and SIGPIPE ignored, so that a closed connection is an error and not the end.
+// SIGPIPE ignored, so that a closed connection is an error and not the end, and /dev/null in the
+// place of standard streams that are closed, so that no log line lands in a file.
 //
 // REQUIRES: no other threads yet.
 absl::Status HardenProcess();

@@ -35,6 +35,25 @@ TEST(HardenProcessDeathTest, ForbidsDumpsAndOpenFilesAndSurvivesClosedPipes) {
       testing::ExitedWithCode(0), "");
 }
 
+TEST(HardenProcessDeathTest, OpensClosedStandardStreamsToNothing) {
+  EXPECT_EXIT(
+      {
+        close(STDIN_FILENO);
+        close(STDOUT_FILENO);
+        close(STDERR_FILENO);
+        if (!HardenProcess().ok()) std::exit(1);
+        struct stat null;
+        if (stat("/dev/null", &null) != 0) std::exit(2);
+        for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+          struct stat opened;
+          if (fstat(fd, &opened) != 0 || opened.st_rdev != null.st_rdev) std::exit(3);
+        }
+        if (dup(STDIN_FILENO) <= STDERR_FILENO) std::exit(4);
+        std::exit(0);
+      },
+      testing::ExitedWithCode(0), "");
+}
+
 TEST(TerminationSignalsDeathTest, WaitReturnsTheSignal) {
   for (const int signal : {SIGTERM, SIGINT}) {
     EXPECT_EXIT(
