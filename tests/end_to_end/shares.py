@@ -83,6 +83,18 @@ def process_tree(pid):
     return tree
 
 
+def processes_with(*texts):
+    """The processes whose command lines hold all of these."""
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                arguments = (entry / "cmdline").read_text(errors="replace")
+                if all(text in arguments for text in texts):
+                    found.append(int(entry.name))
+    return found
+
+
 class _Background:
     """A program that runs until it is killed, with all processes that it makes."""
 

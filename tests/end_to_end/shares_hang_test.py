@@ -39,6 +39,8 @@ class HangTest(share_case.ShareCase):
     def hang_in_mid_run(self):
         trigger = self.begin_run(self.server.folder)
         self.server.stop_signal()
+        self.assertTrue(
+            shares.processes_with(str(self.folder / "share"), "--host-destination"))
         return trigger
 
     def watch(self, trigger):
@@ -65,9 +67,10 @@ class HangTest(share_case.ShareCase):
         self.server.cont_signal()
         self.catch_up(self.server.folder)
         self.instance.holdfast("check", "--read-data")
-        # Nothing is left of what was stuck, nor of what has worked since.
+        # Nothing is left of what was stuck, of any agent, nor of what has worked since.
         begin = time.monotonic()
-        while len(shares.process_tree(self.instance.agent.popen.pid)) > 1:
+        while shares.processes_with(str(self.folder / "share"), "--host-destination") or len(
+                shares.process_tree(self.instance.agent.popen.pid)) > 1:
             self.assertLess(time.monotonic() - begin, harness.DEADLINE_SECONDS)
 
     # --- Tests
