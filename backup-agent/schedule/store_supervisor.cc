@@ -926,7 +926,8 @@ void StoreSupervisor::ListDestinations() {
     begin = catalog_.BeginListing();
   }
   const absl::StatusOr<BackupRunner::Listing> listing =
-      dependencies_.runner->ListBackups(settings, memory);
+      dependencies_.runner->ListBackups(settings, memory, stop_.token());
+  if (stop_.token().IsCancelled()) return;  // it may lack what was not waited for
   if (listing.ok()) {
     for (const auto& [name, error] : listing->errors) {
       LogWarning("the backups at a destination can't be listed",

@@ -213,7 +213,8 @@ class BackupRunnerImpl : public BackupRunner {
   }
 
   absl::StatusOr<Listing> ListBackups(const v1::Settings& settings,
-                                      const agent::v1::StoreMemory& memory) override {
+                                      const agent::v1::StoreMemory& memory,
+                                      const Cancellation& cancellation) override {
     Listing listing;
     if (memory.store_id().empty()) return listing;  // never reached, so never backed up
     HOLDFAST_ASSIGN_OR_RETURN(const StoreId store_id, StoreId::FromText(memory.store_id()));
@@ -223,7 +224,8 @@ class BackupRunnerImpl : public BackupRunner {
     const std::vector<Answer<ListedAt>> answers = AtEachDestination<ListedAt>(
         settings, memory, store_id, "list the backups",
         [](const std::shared_ptr<OpenDestination>& open, const Cancellation&,
-           const ProgressCounter&) { return ListAt(*open); });
+           const ProgressCounter&) { return ListAt(*open); },
+        cancellation);
     for (const auto& [name, listed] : answers) {
       if (!listed.ok()) {
         listing.errors[name] = listed.status();

@@ -99,7 +99,8 @@ class BackupRunner {
     std::map<std::string, PlaceWarning> warnings = {};
   };
   virtual absl::StatusOr<Listing> ListBackups(const v1::Settings& settings,
-                                              const agent::v1::StoreMemory& memory) = 0;
+                                              const agent::v1::StoreMemory& memory,
+                                              const Cancellation& cancellation) = 0;
 
   // Prunes the destinations of `settings`: one result for each, in their order. `removal_refusal`
   // says why nothing may be removed for good now; empty where it may.

@@ -256,7 +256,8 @@ BackupRunOutcome FakeBackupRunner::Run(const BackupRunInput& input, RunObserver&
 }
 
 absl::StatusOr<BackupRunner::Listing> FakeBackupRunner::ListBackups(
-    const v1::Settings& /*settings*/, const agent::v1::StoreMemory& /*memory*/) {
+    const v1::Settings& /*settings*/, const agent::v1::StoreMemory& /*memory*/,
+    const Cancellation& /*cancellation*/) {
   MutexLock lock(&mutex_);
   while (are_listings_blocked_) {
     is_listing_waiting_ = true;

@@ -107,7 +107,8 @@ class FakeBackupRunner : public BackupRunner {
   BackupRunOutcome Run(const BackupRunInput& input, RunObserver& observer,
                        const Cancellation& cancellation) override;
   absl::StatusOr<Listing> ListBackups(const v1::Settings& settings,
-                                      const agent::v1::StoreMemory& memory) override;
+                                      const agent::v1::StoreMemory& memory,
+                                      const Cancellation& cancellation) override;
   std::vector<PruneResult> Prune(const v1::Settings& settings, const agent::v1::StoreMemory& memory,
                                  const RetentionPolicy& policy, const std::string& removal_refusal,
                                  bool is_dry_run, const Cancellation& cancellation) override;

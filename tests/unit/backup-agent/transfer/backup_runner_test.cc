@@ -769,7 +769,7 @@ TEST_F(BackupRunnerTest, ListsTheBackupsOfAllDestinationsNewestFirst) {
   AddDestination("b");
   const v1::Backup second = Backup();
   ASSERT_OK_AND_ASSIGN(const BackupRunner::Listing listing,
-                       runner().ListBackups(settings_, memory_));
+                       runner().ListBackups(settings_, memory_, Cancellation()));
   ASSERT_THAT(listing.backups, SizeIs(2));
   EXPECT_EQ(listing.backups[0].SerializeAsString(), second.SerializeAsString());
   EXPECT_EQ(listing.backups[1].SerializeAsString(), first.SerializeAsString());
@@ -782,17 +782,28 @@ TEST_F(BackupRunnerTest, ListingNamesTheDestinationsThatCanNotBeRead) {
   Backup();
   std::filesystem::remove_all(PathOf("b"));
   ASSERT_OK_AND_ASSIGN(const BackupRunner::Listing listing,
-                       runner().ListBackups(settings_, memory_));
+                       runner().ListBackups(settings_, memory_, Cancellation()));
   ASSERT_THAT(listing.backups, SizeIs(1));
   EXPECT_THAT(listing.backups[0].destination_names(), ElementsAre("a"));
   ASSERT_THAT(listing.errors, SizeIs(1));
   EXPECT_THAT(listing.errors.at("b"), StatusIs(absl::StatusCode::kFailedPrecondition));
 }
 
+TEST_F(BackupRunnerTest, AListingThatIsCancelledWaitsForNobody) {
+  AddDestination("a");
+  Backup();
+  CancellationSource cancel;
+  cancel.Cancel(absl::CancelledError("the agent stops"));
+  ASSERT_OK_AND_ASSIGN(const BackupRunner::Listing listing,
+                       runner().ListBackups(settings_, memory_, cancel.token()));
+  EXPECT_THAT(listing.backups, IsEmpty());
+  EXPECT_THAT(listing.errors.at("a"), StatusIs(absl::StatusCode::kCancelled));
+}
+
 TEST_F(BackupRunnerTest, AStoreThatWasNeverReachedHasNoBackups) {
   AddDestination("a");
   ASSERT_OK_AND_ASSIGN(const BackupRunner::Listing listing,
-                       runner().ListBackups(settings_, memory_));
+                       runner().ListBackups(settings_, memory_, Cancellation()));
   EXPECT_THAT(listing.backups, IsEmpty());
 }
 
