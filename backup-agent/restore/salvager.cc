@@ -102,8 +102,8 @@ agent::v1::KeyGap DescribeGap(const Gap& gap) {
   agent::v1::KeyGap described;
   described.set_name(gap.file_name);
   described.set_column_family(gap.column_family.value_or(""));
-  described.set_smallest(absl::CHexEscape(gap.smallest.value_or("")));
-  described.set_largest(absl::CHexEscape(gap.largest.value_or("")));
+  described.set_smallest(absl::CEscape(gap.smallest.value_or("")));
+  described.set_largest(absl::CEscape(gap.largest.value_or("")));
   return described;
 }
 

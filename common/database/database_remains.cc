@@ -4,7 +4,6 @@
 #include <queue>
 #include <set>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -29,7 +28,7 @@ constexpr absl::string_view kTableSuffixes[] = {".sst", ".ldb"};
 constexpr absl::string_view kLogSuffix = ".log";
 constexpr absl::string_view kBlobSuffix = ".blob";
 constexpr char kCurrentName[] = "CURRENT";
-constexpr char kManifestFolder[] = "manifest";
+constexpr char kTablesFolder[] = "tables";
 
 // The column families have these ids since they were created.
 constexpr uint32_t kMetadataFamilyId = 0;
@@ -103,8 +102,8 @@ struct ComesAfter {
   }
 };
 
-// Finds the gap in which an entry newer than one that was found may be. Keys are asked for in
-// ascending order.
+// Finds a gap in which an entry newer than one that was found may be: a part of a table only where
+// there is no other. Keys are asked for in ascending order.
 class GapFinder {
  public:
   GapFinder(const std::vector<Gap>& gaps, absl::string_view column_family) {
@@ -128,13 +127,15 @@ class GapFinder {
     current_.erase(std::remove_if(current_.begin(), current_.end(),
                                   [&](const Gap* gap) { return !gap->Covers(entry.key); }),
                    current_.end());
+    const Gap* part = nullptr;
     for (const Gap* gap : current_) {
       if (gap->sequence_max <= entry.sequence) continue;
       // What lies deeper is older.
       if (gap->level.has_value() && level.has_value() && *gap->level > *level) continue;
-      return gap;
+      if (!gap->is_part) return gap;
+      part = gap;
     }
-    return nullptr;
+    return part;
   }
 
  private:
@@ -149,7 +150,11 @@ bool Gap::Covers(absl::string_view key) const {
          (!largest.has_value() || key <= absl::string_view(*largest));
 }
 
-DatabaseRemains::~DatabaseRemains() = default;
+DatabaseRemains::~DatabaseRemains() {
+  for (rocksdb::ColumnFamilyHandle* handle : handles_) {
+    tables_db_->DestroyColumnFamilyHandle(handle).PermitUncheckedError();
+  }
+}
 
 absl::StatusOr<std::unique_ptr<DatabaseRemains>> DatabaseRemains::Open(
     rocksdb::Env* env, const std::string& path, std::vector<RemainingFile> files) {
@@ -176,41 +181,16 @@ absl::Status DatabaseRemains::ReadManifest(const std::vector<RemainingFile>& fil
   });
   if (manifest == files.end() || manifest->state != State::kWhole) return absl::OkStatus();
 
-  // In a folder where RocksDB finds no log to replay.
-  const std::string folder = JoinPath(path_, kManifestFolder);
-  HOLDFAST_RETURN_IF_ERROR(StatusFromRocksDb(env_->CreateDirIfMissing(folder), "make a folder"));
-  HOLDFAST_RETURN_IF_ERROR(StatusFromRocksDb(
-      env_->LinkFile(JoinPath(path_, manifest->name), JoinPath(folder, manifest->name)),
-      "link the MANIFEST"));
-  HOLDFAST_RETURN_IF_ERROR(StatusFromRocksDb(
-      rocksdb::WriteStringToFile(env_, absl::StrCat(manifest->name, "\n"),
-                                 JoinPath(folder, kCurrentName), /*should_sync=*/false),
-      "write CURRENT"));
-
-  rocksdb::DBOptions options = MakeDatabaseOptions(env_, {});
-  options.info_log->SetInfoLogLevel(rocksdb::InfoLogLevel::FATAL_LEVEL);
-  options.paranoid_checks = false;  // the tables may be missing
-  options.skip_checking_sst_file_sizes_on_db_open = true;
-  options.track_and_verify_wals_in_manifest = false;
-  const rocksdb::ColumnFamilyOptions family_options = MakeColumnFamilyOptions({});
-  std::vector<rocksdb::ColumnFamilyHandle*> handles;
-  rocksdb::DB* opened = nullptr;
-  const rocksdb::Status status = rocksdb::DB::OpenForReadOnly(
-      options, folder,
-      {{rocksdb::kDefaultColumnFamilyName, family_options}, {kDocumentsFamily, family_options}},
-      &handles, &opened);
-  HOLDFAST_RETURN_IF_ERROR(StatusFromRocksDb(status, "open it"));
-  const std::unique_ptr<rocksdb::DB> db(opened);
-  const absl::Cleanup release = [&] {
-    for (rocksdb::ColumnFamilyHandle* handle : handles) {
-      db->DestroyColumnFamilyHandle(handle).PermitUncheckedError();
-    }
-  };
-  for (const rocksdb::ColumnFamilyHandle* handle : handles) {
+  const absl::Status opened = OpenTables(manifest->name, files);
+  if (!opened.ok()) {
+    LogWarning("RocksDB can't read the MANIFEST: it is taken for lost", {{"error", opened}});
+    return absl::OkStatus();
+  }
+  for (const rocksdb::ColumnFamilyHandle* handle : handles_) {
     column_family_ids_[handle->GetName()] = handle->GetID();
   }
   std::vector<rocksdb::LiveFileMetaData> tables;
-  db->GetLiveFilesMetaData(&tables);
+  tables_db_->GetLiveFilesMetaData(&tables);
   for (const rocksdb::LiveFileMetaData& table : tables) {
     facts_.emplace(std::string(absl::StripPrefix(table.name, "/")),
                    TableFacts{.column_family = table.column_family_name,
@@ -221,6 +201,57 @@ absl::Status DatabaseRemains::ReadManifest(const std::vector<RemainingFile>& fil
   }
   has_manifest_ = true;
   return absl::OkStatus();
+}
+
+absl::Status DatabaseRemains::OpenTables(const std::string& manifest_name,
+                                         const std::vector<RemainingFile>& files) {
+  // In a folder where RocksDB finds no log to replay.
+  const std::string folder = JoinPath(path_, kTablesFolder);
+  HOLDFAST_RETURN_IF_ERROR(StatusFromRocksDb(env_->CreateDirIfMissing(folder), "make a folder"));
+  const auto link = [&](const std::string& name) {
+    return StatusFromRocksDb(env_->LinkFile(JoinPath(path_, name), JoinPath(folder, name)),
+                             absl::StrCat("link ", name));
+  };
+  HOLDFAST_RETURN_IF_ERROR(link(manifest_name));
+  for (const RemainingFile& file : files) {
+    if (IsTable(file.name) && file.state != State::kLost) {
+      HOLDFAST_RETURN_IF_ERROR(link(file.name));
+    }
+  }
+  HOLDFAST_RETURN_IF_ERROR(
+      StatusFromRocksDb(rocksdb::WriteStringToFile(env_, absl::StrCat(manifest_name, "\n"),
+                                                   JoinPath(folder, kCurrentName),
+                                                   /*should_sync=*/false),
+                        "write CURRENT"));
+
+  rocksdb::DBOptions options = MakeDatabaseOptions(env_, {});
+  options.info_log->SetInfoLogLevel(rocksdb::InfoLogLevel::FATAL_LEVEL);
+  options.paranoid_checks = false;  // tables may be missing
+  options.skip_checking_sst_file_sizes_on_db_open = true;
+  options.track_and_verify_wals_in_manifest = false;
+  const rocksdb::ColumnFamilyOptions family_options = MakeColumnFamilyOptions({});
+  rocksdb::DB* db = nullptr;
+  const rocksdb::Status status = rocksdb::DB::OpenForReadOnly(
+      options, folder,
+      {{rocksdb::kDefaultColumnFamilyName, family_options}, {kDocumentsFamily, family_options}},
+      &handles_, &db);
+  tables_db_.reset(db);
+  return StatusFromRocksDb(status, "open it");
+}
+
+bool DatabaseRemains::IsNewestInTables(absl::string_view column_family,
+                                       const DatabaseEntry& entry) const {
+  for (rocksdb::ColumnFamilyHandle* handle : handles_) {
+    if (handle->GetName() != column_family) continue;
+    rocksdb::ReadOptions options;
+    options.verify_checksums = true;
+    options.fill_cache = false;
+    rocksdb::PinnableSlice value;
+    const rocksdb::Status found = tables_db_->Get(
+        options, handle, rocksdb::Slice(entry.key.data(), entry.key.size()), &value);
+    return found.ok() && absl::string_view(value.data(), value.size()) == entry.value;
+  }
+  return false;
 }
 
 // --- Tables ----------------------------------------------------------------------------------
@@ -264,6 +295,7 @@ absl::Status DatabaseRemains::AddTable(const RemainingFile& file, const TableFac
     Gap& gap = gaps_.emplace_back();
     gap.file_name = file.name;
     gap.column_family = column_family;
+    gap.is_part = true;
     if (keys.has_after) {
       // The least key above `after`.
       gap.smallest = keys.includes_after ? keys.after : keys.after + '\0';
@@ -387,8 +419,14 @@ absl::Status DatabaseRemains::Visit(absl::string_view column_family,
     if (!has_last_key || entry.key != last_key) {
       last_key = std::string(entry.key);
       has_last_key = true;
-      HOLDFAST_RETURN_IF_ERROR(
-          visit({.entry = entry, .gap = gap_finder.Find(entry, source->level)}));
+      const Gap* gap = gap_finder.Find(entry, source->level);
+      // Of the tables the newest that has the key is found first, as the level tells that this one
+      // is of a table; logs have nothing newer, or it would have come first.
+      if (gap != nullptr && gap->is_part && source->level.has_value() &&
+          entry.kind == DatabaseEntry::Kind::kPut && IsNewestInTables(column_family, entry)) {
+        gap = nullptr;
+      }
+      HOLDFAST_RETURN_IF_ERROR(visit({.entry = entry, .gap = gap}));
     }
     HOLDFAST_RETURN_IF_ERROR(source->Next());
     if (source->valid()) {

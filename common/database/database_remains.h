@@ -17,6 +17,7 @@
 #include "common/database/database_entry.h"
 #include "common/database/log_reader.h"
 #include "common/database/table_reader.h"
+#include "rocksdb/db.h"
 #include "rocksdb/env.h"
 
 namespace holdfast {
@@ -49,6 +50,8 @@ struct Gap {
   uint64_t sequence_max = kAnySequence;
   // The level of a table; absent for a log, and where it is not known.
   std::optional<int> level;
+  // Whether it is a part of a table that is left but for such parts.
+  bool is_part = false;
 
   bool Covers(absl::string_view key) const;
 };
@@ -57,7 +60,9 @@ struct Gap {
 // every key the newest entry that is left, and tells whether a newer one may have been lost. It
 // proves that by what RocksDB guarantees: an entry that is newer has a greater sequence number, and
 // does not lie in a deeper level; and the MANIFEST, where it is left, tells of each lost table its
-// level, its keys and its sequence numbers. Without it any lost file may have held anything.
+// level, its keys and its sequence numbers. Without it any lost file may have held anything. Of a
+// table that is left in part RocksDB itself can often tell, by the table's filter, that it never
+// held a key.
 //
 //   HOLDFAST_ASSIGN_OR_RETURN(auto remains, DatabaseRemains::Open(env, path, files));
 //   remains->Visit(kDocumentsFamily, [](const DatabaseRemains::Found& found) { … });
@@ -111,6 +116,12 @@ class DatabaseRemains {
   DatabaseRemains(rocksdb::Env* env, std::string path) : env_(env), path_(std::move(path)) {}
 
   absl::Status ReadManifest(const std::vector<RemainingFile>& files);
+  // Opens the tables that are left as the MANIFEST has them, for reading alone.
+  absl::Status OpenTables(const std::string& manifest_name,
+                          const std::vector<RemainingFile>& files);
+  // Whether RocksDB finds this entry where it looks up the key in the tables, from the newest on:
+  // it gives up where it comes to what is lost, but not where a filter says that nothing was there.
+  bool IsNewestInTables(absl::string_view column_family, const DatabaseEntry& entry) const;
   absl::Status AddTables(const std::vector<RemainingFile>& files);
   absl::Status AddTable(const RemainingFile& file, const TableFacts* facts);
   void AddTableGap(const std::string& name, const TableFacts* facts);
@@ -124,6 +135,10 @@ class DatabaseRemains {
   std::vector<Table> tables_;
   std::map<uint32_t, std::vector<LogContent::Entry>> log_entries_;  // by family: key, newest first
   std::vector<Gap> gaps_;
+
+  // With the MANIFEST only.
+  std::unique_ptr<rocksdb::DB> tables_db_;
+  std::vector<rocksdb::ColumnFamilyHandle*> handles_;
 };
 
 }  // namespace holdfast

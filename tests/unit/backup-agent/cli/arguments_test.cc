@@ -159,6 +159,16 @@ TEST(ParseArgumentsTest, ReadsInit) {
   EXPECT_EQ(init.key_from, "-");
 }
 
+TEST(ParseArgumentsTest, ReadsSalvage) {
+  EXPECT_TRUE(Parse<RestoreArguments>({"restore", "--to", "/a", "--salvage"}).salvage);
+  EXPECT_TRUE(
+      Parse<RestoreArguments>({"restore", "--to", "/a", "--accept-salvaged"}).accept_salvaged);
+  EXPECT_THAT(ParseArguments({"restore", "--to", "/a", "--accept-salvaged", "--salvage"}),
+              IsUsageError("excludes"));
+  EXPECT_THAT(ParseArguments({"restore", "--to", "/a", "--accept-salvaged", "--from", "/b"}),
+              IsUsageError("excludes"));
+}
+
 TEST(ParseArgumentsTest, ReadsInitThatAdopts) {
   const auto adopt = Parse<InitArguments>(
       {"init", "--adopt", "/mnt/nas", "--store-id", "0a", "--backup", "b", "--no-restore"});

@@ -643,6 +643,80 @@ TEST_F(RepositoryCommandsTest, ARestoreThatIsRefusedLeavesNothing) {
   EXPECT_FALSE(std::filesystem::exists(cli_.Path("backups/deep")));
 }
 
+TEST_F(RepositoryCommandsTest, SalvageOfAWholeBackupIsARestore) {
+  const CliResult result = Restore({"--salvage"});
+  ASSERT_EQ(result.exit_code, kExitOk) << result.error;
+  EXPECT_THAT(result.output, HasSubstr("all 21 documents at revision 21"));
+  EXPECT_THAT(result.error, HasSubstr("nothing had to be salvaged"));
+  EXPECT_TRUE(std::filesystem::exists(cli_.Path("target/state")));
+  EXPECT_FALSE(std::filesystem::exists(cli_.Path("target/salvage-report.jsonl")));
+}
+
+TEST_F(RepositoryCommandsTest, SalvageSaysWhatIsNotProvenAndMustBeAccepted) {
+  const CliResult refused = cli_.Run({"restore", "--accept-salvaged", "--to", cli_.Path("target")});
+  EXPECT_EQ(refused.exit_code, kExitNotFound);
+  // The log has the newest document.
+  for (const std::string& object : objects_) {
+    const std::string bytes = ReadRaw(object);
+    std::filesystem::remove(object);
+    if (Restore().exit_code == kExitOk) {
+      WriteRaw(object, bytes);
+      std::filesystem::remove_all(cli_.Path("target"));
+      continue;
+    }
+    const CliResult plain = Restore();
+    EXPECT_EQ(plain.exit_code, kExitDamaged);
+    EXPECT_THAT(plain.error, HasSubstr("--salvage"));
+    EXPECT_FALSE(std::filesystem::exists(cli_.Path("target/salvage-report.jsonl")))
+        << "never by itself";
+
+    const CliResult salvaged = Restore({"--salvage"});
+    if (salvaged.exit_code == kExitOk) {
+      EXPECT_THAT(salvaged.output, HasSubstr("the state digest proves it"));
+    } else {
+      EXPECT_EQ(salvaged.exit_code, kExitDamaged);
+      EXPECT_THAT(salvaged.output,
+                  AllOf(HasSubstr("salvaged backup " + backup_id_), HasSubstr("of 21 documents"),
+                        HasSubstr("objects/"), HasSubstr("--accept-salvaged")));
+      EXPECT_THAT(salvaged.error, HasSubstr("holdfast: "));
+      EXPECT_FALSE(std::filesystem::exists(cli_.Path("target/state")));
+      const CliResult accepted =
+          cli_.Run({"restore", "--accept-salvaged", "--to", cli_.Path("target"), "--json"});
+      EXPECT_EQ(accepted.exit_code, kExitOk) << accepted.error;
+      EXPECT_THAT(accepted.output,
+                  AllOf(HasSubstr(backup_id_), HasSubstr("\"document_count\":\"21\"")));
+    }
+    EXPECT_TRUE(std::filesystem::exists(cli_.Path("target/state")));
+    EXPECT_EQ(ModeOf(cli_.Path("target/salvage-report.jsonl")), 0600);
+    std::filesystem::remove_all(cli_.Path("target"));
+    WriteRaw(object, bytes);
+  }
+}
+
+TEST_F(RepositoryCommandsTest, SalvagePrefersADestinationThatHasTheBackupWhole) {
+  CopyTree(cli_.Path("backups"), cli_.Path("copy"));
+  ASSERT_OK_AND_ASSIGN(std::string config, ReadFile(cli_.config_path(), 10000));
+  absl::StrAppend(&config, "[[agent.stores.destinations]]\nname = \"copy\"\nurl = \"file://",
+                  cli_.Path("copy"), "\"\n");
+  WriteRaw(cli_.config_path(), config);
+  std::filesystem::remove(objects_.front());
+  const CliResult result =
+      cli_.RunConfigured({"restore", "--salvage", "--to", cli_.Path("target")});
+  ASSERT_EQ(result.exit_code, kExitOk) << result.error;
+  EXPECT_THAT(result.error, AllOf(HasSubstr("damaged at"), HasSubstr("it is whole at")));
+  EXPECT_THAT(result.output, HasSubstr("all 21 documents"));
+}
+
+TEST_F(RepositoryCommandsTest, SalvagePrintsJson) {
+  for (const std::string& object : objects_) std::filesystem::remove(object);
+  const CliResult result = Restore({"--salvage", "--json", "--quiet"});
+  EXPECT_EQ(result.exit_code, kExitDamaged);
+  EXPECT_THAT(result.output,
+              AllOf(StartsWith("{\"backup_id\":\"" + backup_id_), HasSubstr("\"proven\":\"0\""),
+                    HasSubstr("\"lost_at_least\":\"21\""),
+                    HasSubstr("\"instance_files_lost\":\"1\""), EndsWith("}\n")));
+}
+
 TEST_F(RepositoryCommandsTest, CheckFindsAllWell) {
   const CliResult result = cli_.RunConfigured({"check", "--read-data"});
   EXPECT_EQ(result.exit_code, kExitOk) << result.error;

@@ -117,7 +117,7 @@ class DatabaseRemainsTest : public testing::Test {
 
   absl::StatusOr<Keys> ReadKeys(const std::vector<RemainingFile>& files,
                                 const std::string& family = kDocumentsFamily) {
-    RemoveTree(absl::StrCat(folder_, "/manifest")).IgnoreError();
+    RemoveTree(absl::StrCat(folder_, "/tables")).IgnoreError();
     HOLDFAST_ASSIGN_OR_RETURN(remains_,
                               DatabaseRemains::Open(store_->directory().env(), folder_, files));
     Keys keys;
