@@ -352,7 +352,7 @@ class CopyJob {
     const absl::StatusOr<std::vector<std::string>> leases = target_->ListPruneLeases(clock_.Now());
     HOLDFAST_RETURN_IF_ERROR(
         EndsJob(Annotate(leases.status(), absl::StrCat("list the leases at ", TargetName()))));
-    if (false && !leases->empty()) {
+    if (!leases->empty()) {
       return absl::UnavailableError(
           absl::StrCat("a prune removes objects at ", TargetName(),
                        " now, or was killed at it, and may remove some of this backup (",
