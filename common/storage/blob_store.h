@@ -52,7 +52,8 @@ struct BlobInfo {
   std::string name;
   uint64_t size_bytes = 0;
   // When it was written there, by the clock of the place; InfinitePast where the place does not
-  // tell. Prune goes by it (FORMAT.md, "Deleting"): a place that can tell does.
+  // tell. Prune goes by what Stat says (FORMAT.md, "Deleting"): a place that can tell does. A
+  // listing leaves it out where it would cost a call for each blob.
   absl::Time write_time = absl::InfinitePast();
 };
 

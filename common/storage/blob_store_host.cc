@@ -115,6 +115,10 @@ absl::Status ServeCall(BlobStore& store, const Message& message, Channel& channe
       ChannelSource source(channel);
       return channel.SendStatus(store.Put(name, source));
     }
+    case Kind::kReplace: {
+      ChannelSource source(channel);
+      return channel.SendStatus(store.Replace(name, source));
+    }
     default:
       return host::UnexpectedMessage(message.kind);
   }

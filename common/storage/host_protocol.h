@@ -24,7 +24,7 @@
 //   kListFolders prefix                        kNames, or kStatus error
 //   kDelete name                               kStatus
 //   kRemoveLeftovers microseconds since 1970   kInfo count, or kStatus error
-//   kPut name                                  kNext…, kStatus
+//   kPut name, or kReplace name                kNext…, kStatus
 //     answers each kNext: kPiece, or kStatus of the source at its end
 //   kGet name, offset, length                  kStatus
 //     where that is OK: kNext…, kClose         answers each kNext: kPiece, or kStatus at the end
@@ -54,6 +54,7 @@ enum class Kind : uint8_t {
   kPiece,
   kClose,
   kRemoveLeftovers,
+  kReplace,
 };
 
 // What a message holds, apart from kPiece. At most this many bytes.

@@ -142,8 +142,16 @@ absl::StatusOr<Message> HostedBlobStore::Call(Kind kind, absl::string_view name)
 }
 
 absl::Status HostedBlobStore::Put(absl::string_view name, ByteSource& source) {
+  return Send(Kind::kPut, name, source);
+}
+
+absl::Status HostedBlobStore::Replace(absl::string_view name, ByteSource& source) {
+  return Send(Kind::kReplace, name, source);
+}
+
+absl::Status HostedBlobStore::Send(Kind kind, absl::string_view name, ByteSource& source) {
   HOLDFAST_ASSIGN_OR_RETURN(Channel channel, TakeChannel());
-  HOLDFAST_RETURN_IF_ERROR(channel.Send(Kind::kPut, Writer().Text(name)), description_);
+  HOLDFAST_RETURN_IF_ERROR(channel.Send(kind, Writer().Text(name)), description_);
   absl::Span<const uint8_t> piece;
   absl::Status source_error;
   for (;;) {

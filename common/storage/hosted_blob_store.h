@@ -42,6 +42,7 @@ class HostedBlobStore : public BlobStore {
   ~HostedBlobStore() override;
 
   absl::Status Put(absl::string_view name, ByteSource& source) override;
+  absl::Status Replace(absl::string_view name, ByteSource& source) override;
   absl::StatusOr<std::unique_ptr<ByteSource>> Get(absl::string_view name, uint64_t offset,
                                                   uint64_t length_max) override;
   absl::StatusOr<BlobInfo> Stat(absl::string_view name) override;
@@ -64,6 +65,9 @@ class HostedBlobStore : public BlobStore {
   // A channel that nobody uses; a new one if need be.
   absl::StatusOr<host::Channel> TakeChannel();
   void ReturnChannel(host::Channel channel);
+
+  // kPut or kReplace.
+  absl::Status Send(host::Kind kind, absl::string_view name, ByteSource& source);
 
   // The channel of a blob that is open.
   absl::StatusOr<host::Channel> BeginGet(absl::string_view name, uint64_t offset,

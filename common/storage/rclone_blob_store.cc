@@ -27,6 +27,8 @@ constexpr absl::Duration kListingMax = absl::Minutes(2);  // of all below a fold
 // the file only then: rclone has kept it on a disk of its own.
 constexpr absl::Duration kUploadAnswerMax = absl::Minutes(1);
 constexpr absl::Duration kSpooledUploadAnswerMax = absl::Minutes(10);
+// What is told less exactly is no time.
+constexpr absl::Duration kTimePrecisionMax = absl::Hours(24);
 // An upload that failed with no more space than what was sent and this failed for want of it.
 constexpr uint64_t kSpaceSlackBytes = uint64_t{1} << 20;
 
@@ -225,14 +227,21 @@ absl::Status RcloneBlobStore::ReadFeatures() {
   }
   HOLDFAST_ASSIGN_OR_RETURN(const std::string answer, called);
   simdjson::dom::parser parser;
+  simdjson::dom::object info;
   simdjson::dom::object features;
-  if (parser.parse(answer)["Features"].get(features) != simdjson::SUCCESS) {
+  if (parser.parse(answer).get(info) != simdjson::SUCCESS ||
+      info["Features"].get(features) != simdjson::SUCCESS) {
     return NotUnderstood(kCommand);
   }
+  // Where the place knows no times rclone makes some up, and says that they are exact to a century.
+  int64_t precision_ns = 0;
+  const bool tells_times = info["Precision"].get(precision_ns) == simdjson::SUCCESS &&
+                           absl::Nanoseconds(precision_ns) < kTimePrecisionMax;
   features_ = {.can_rename = Flag(features, "Move"),
                .can_stream = Flag(features, "PutStream"),
                .tells_free_space = Flag(features, "About"),
-               .has_folders = Flag(features, "CanHaveEmptyDirectories")};
+               .has_folders = Flag(features, "CanHaveEmptyDirectories"),
+               .tells_times = tells_times};
   return absl::OkStatus();
 }
 
@@ -308,8 +317,8 @@ absl::StatusOr<BlobInfo> RcloneBlobStore::StatOnly(absl::string_view name) const
   constexpr absl::string_view kCommand = "operations/stat";
   const absl::StatusOr<std::string> answer = client_.Call(
       kCommand,
-      absl::StrCat("{", PlaceParameters(fs_, name),
-                   ",\"opt\":{\"filesOnly\":true,\"noModTime\":true,\"noMimeType\":true}}"),
+      absl::StrCat("{", PlaceParameters(fs_, name), ",\"opt\":{\"filesOnly\":true,\"noModTime\":",
+                   features_.tells_times ? "false" : "true", ",\"noMimeType\":true}}"),
       kCallMax);
   if (IsAbsent(answer.status())) return NoBlobError(name);
   HOLDFAST_RETURN_IF_ERROR(answer.status());
@@ -320,7 +329,15 @@ absl::StatusOr<BlobInfo> RcloneBlobStore::StatOnly(absl::string_view name) const
   int64_t size_bytes = 0;
   if (item["Size"].get(size_bytes) != simdjson::SUCCESS) return NotUnderstood(kCommand);
   if (size_bytes < 0) return absl::FailedPreconditionError("it is a file without a length");
-  return BlobInfo{.name = std::string(name), .size_bytes = static_cast<uint64_t>(size_bytes)};
+  BlobInfo info = {.name = std::string(name), .size_bytes = static_cast<uint64_t>(size_bytes)};
+  std::string_view text;
+  absl::Time time;
+  if (features_.tells_times && item["ModTime"].get(text) == simdjson::SUCCESS &&
+      absl::ParseTime(absl::RFC3339_full, absl::string_view(text.data(), text.size()), &time,
+                      nullptr)) {
+    info.write_time = time;
+  }
+  return info;
 }
 
 absl::StatusOr<BlobInfo> RcloneBlobStore::Stat(absl::string_view name) {

@@ -93,6 +93,7 @@ class RcloneBlobStore : public BlobStore {
     bool can_stream = false;
     bool tells_free_space = false;
     bool has_folders = false;  // also empty ones
+    bool tells_times = false;  // when a file was changed
   };
 
   RcloneBlobStore(const RclonePlace& place, const Options& options);

@@ -117,6 +117,31 @@ class HostedBlobStoreTest : public testing::Test {
   }};
 };
 
+TEST(HostedPlaceTest, ABlobIsReplacedAtOnceWhereThePlaceCan) {
+  TempDir directory;
+  Hosted hosted([&]() -> absl::StatusOr<std::unique_ptr<BlobStore>> {
+    return LocalBlobStore::Open(directory.path());
+  });
+  MemorySource old("old");
+  ASSERT_OK(hosted.store().Put("a/b", old));
+  // Yields nothing but an error: what was there must still be.
+  class BrokenSource : public ByteSource {
+   public:
+    absl::StatusOr<absl::Span<const uint8_t>> Next() override {
+      return absl::DataLossError("the source broke");
+    }
+  };
+  BrokenSource broken;
+  EXPECT_THAT(hosted.store().Replace("a/b", broken),
+              StatusIs(absl::StatusCode::kDataLoss, "the source broke"));
+  EXPECT_THAT(ReadBlob(hosted.store(), "a/b", 100), IsOkAndHolds("old"));
+  MemorySource good("new");
+  ASSERT_OK(hosted.store().Replace("a/b", good));
+  EXPECT_THAT(ReadBlob(hosted.store(), "a/b", 100), IsOkAndHolds("new"));
+  ASSERT_OK_AND_ASSIGN(const BlobInfo info, hosted.store().Stat("a/b"));
+  EXPECT_GT(info.write_time, absl::InfinitePast());
+}
+
 TEST_F(HostedBlobStoreTest, TellsWhatThePlaceIs) {
   EXPECT_EQ(store().Describe(), "fake://place");
   EXPECT_EQ(store().Warning().text, "beware");

@@ -1,9 +1,11 @@
 #include "common/storage/rclone_blob_store.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <functional>
@@ -17,6 +19,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
 #include "common/base/child_process.h"
+#include "common/base/clock.h"
 #include "common/base/mutex.h"
 #include "common/base/thread.h"
 #include "common/io/durable_file.h"
@@ -291,6 +294,19 @@ TEST_F(RcloneBlobStoreTest, APutThatFailsLeavesNoFile) {
                 StatusIs(absl::StatusCode::kInternal, "broken"));
     EXPECT_THAT(NamesIn(directory_.Path("folder")), IsEmpty()) << pieces;
   }
+}
+
+TEST_F(RcloneBlobStoreTest, TellsWhenABlobWasWritten) {
+  const absl::Time before = SystemClock().Now() - absl::Seconds(10);
+  ASSERT_OK(Put(*store_, "a/b", "x"));
+  ASSERT_OK_AND_ASSIGN(BlobInfo info, store_->Stat("a/b"));
+  EXPECT_GT(info.write_time, before);
+  EXPECT_LT(info.write_time, SystemClock().Now() + absl::Seconds(10));
+  const struct timespec times[2] = {{.tv_sec = 1'000'000, .tv_nsec = 0},
+                                    {.tv_sec = 1'000'000, .tv_nsec = 0}};
+  ASSERT_EQ(utimensat(AT_FDCWD, directory_.Path("a/b").c_str(), times, 0), 0);
+  ASSERT_OK_AND_ASSIGN(info, store_->Stat("a/b"));
+  EXPECT_EQ(info.write_time, absl::FromUnixSeconds(1'000'000));
 }
 
 TEST_F(RcloneBlobStoreTest, APlaceThatDoesNotExistIsNotMade) {
