@@ -47,7 +47,7 @@ absl::Status ExplainRefusal(const absl::Status& status) {
 
 // What a failed call says of the directory itself.
 absl::Status RootError(int error, const std::string& root) {
-  const absl::Status status = StatusFromErrno(error, root);
+  absl::Status status = StatusFromErrno(error, root);
   if (error != ENOTCONN && error != ESTALE) return status;
   return absl::Status(status.code(),
                       absl::StrCat(status.message(),
