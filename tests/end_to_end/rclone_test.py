@@ -243,12 +243,10 @@ class RcloneTest(unittest.TestCase):
         for kind in KINDS:
             with self.subTest(server=kind.__name__):
                 served = self.folder / kind.__name__
-                writable = kind(served)
-                with writable:
-                    self.config.write_text(writable.rclone_config(REMOTE))
-                    instance = self.start_instance(self.place(writable))
-                    backup_id = instance.backup_now()
-                server = self.serve(kind(served, read_only=True))
+                server = self.serve(kind(served))
+                instance = self.start_instance(self.place(server))
+                backup_id = instance.backup_now()
+                server.become_read_only()
                 self.assert_backup_fails(instance, "permission denied")
                 # What is there can be used.
                 instance.restore(instance.root / "restored", "--backup", backup_id)

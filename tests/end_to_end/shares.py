@@ -158,7 +158,10 @@ class _Server:
         self.process = None
 
     def _prepare(self):
-        """Writes the configuration; called once."""
+        """Makes what lives as long as this does; called once."""
+        raise NotImplementedError
+
+    def _write_config(self):
         raise NotImplementedError
 
     def _command(self):
@@ -185,6 +188,7 @@ class _Server:
 
     def start(self):
         """Starts it, again on the same port. Returns once it accepts connections."""
+        self._write_config()
         self.process = _Background(self._command(), self.private / "server.log")
         for _ in range(DEADLINE_SECONDS * 50):
             self.process.check_running()
@@ -203,6 +207,11 @@ class _Server:
     def kill(self):
         """SIGKILL, with all sessions: connections break, and new ones are refused."""
         self.process.kill()
+
+    def become_read_only(self):
+        self.kill()
+        self.read_only = True
+        self.start()
 
     def log(self):
         return self.process.log()
@@ -223,6 +232,8 @@ class Sshd(_Server):
             (self.private / "user_key.pub").read_bytes())
         host_key = (self.private / "host_key.pub").read_text()
         self.known_hosts.write_text(f"[127.0.0.1]:{self.port} {host_key}")
+
+    def _write_config(self):
         options = " -R" if self.read_only else ""
         self._config.write_text(f"""
             ListenAddress 127.0.0.1:{self.port}
@@ -285,6 +296,12 @@ class Samba(_Server):
     def _prepare(self):
         for name in ("lock", "state", "cache", "pid", "ncalrpc", "keys"):
             (self.private / name).mkdir(mode=0o755)
+        self._write_config()
+        subprocess.run(["smbpasswd", "-c", self._config, "-a", "-s", USER],
+                       input=f"{SMB_PASSWORD}\n{SMB_PASSWORD}\n".encode(), check=True,
+                       capture_output=True)
+
+    def _write_config(self):
         read_only = "yes" if self.read_only else "no"
         self._config.write_text(f"""
 [global]
@@ -311,9 +328,6 @@ class Samba(_Server):
     valid users = {USER}
     force user = {USER}
 """)
-        subprocess.run(["smbpasswd", "-c", self._config, "-a", "-s", USER],
-                       input=f"{SMB_PASSWORD}\n{SMB_PASSWORD}\n".encode(), check=True,
-                       capture_output=True)
 
     @property
     def _config(self):
