@@ -144,7 +144,8 @@ std::string ToText(const DestinationConfig& destination, const DestinationReport
       checked.repairs.has_value() ? checked.repairs->size() : report.findings.size();
   std::string text = absl::StrCat(
       DescribeDestination(destination), ": ",
-      damaged == 0
+      damaged == 0 && report.backups_checked == 0 ? "nothing is proven: "
+      : damaged == 0
           ? "all is well: "
           : absl::StrCat(FormatCount(damaged, "file"), " damaged or missing",
                          checked.repairs.has_value()
@@ -175,7 +176,8 @@ std::string ToText(const DestinationConfig& destination, const DestinationReport
   return text;
 }
 
-// What is wrong in the end: DATA_LOSS, or PERMISSION_DENIED where the key is all that is wrong.
+// What is wrong in the end: DATA_LOSS, or PERMISSION_DENIED where the key is all that is wrong;
+// NOT_FOUND where there was nothing to check.
 absl::Status Summarise(const DestinationConfig& destination, const DestinationReport& checked) {
   std::vector<absl::Status> faults;
   if (checked.repairs.has_value()) {
@@ -185,7 +187,10 @@ absl::Status Summarise(const DestinationConfig& destination, const DestinationRe
   } else {
     for (const CheckFinding& finding : checked.report.findings) faults.push_back(finding.status);
   }
-  if (faults.empty()) return absl::OkStatus();
+  if (faults.empty()) {
+    if (checked.report.backups_checked > 0) return absl::OkStatus();
+    return absl::NotFoundError(absl::StrCat("there is no backup at ", destination.url));
+  }
   const bool is_key_only = std::all_of(faults.begin(), faults.end(), absl::IsPermissionDenied);
   return absl::Status(
       is_key_only ? absl::StatusCode::kPermissionDenied : absl::StatusCode::kDataLoss,

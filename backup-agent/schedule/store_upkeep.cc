@@ -585,11 +585,13 @@ absl::StatusOr<v1::ListProofsResponse> StoreUpkeep::ListProofs(
   std::vector<v1::Proof> proofs;
   if (current_.has_value()) proofs.push_back(Shown(*current_));
   proofs.insert(proofs.end(), proofs_.begin(), proofs_.end());
-  HOLDFAST_ASSIGN_OR_RETURN(
-      const PageRange page,
-      FindPage(
-          proofs, [](const v1::Proof& proof) -> const std::string& { return proof.proof_id(); },
-          request.page_size(), request.page_token()));
+  HOLDFAST_ASSIGN_OR_RETURN(const PageRange page,
+                            FindPage(
+                                proofs,
+                                [](const v1::Proof& proof) {
+                                  return PageItem{proof.proof_id(), proof.ByteSizeLong()};
+                                },
+                                request.page_size(), request.page_token()));
   v1::ListProofsResponse response;
   for (size_t i = page.begin; i < page.end; ++i) *response.add_proofs() = proofs[i];
   response.set_next_page_token(page.next_page_token);

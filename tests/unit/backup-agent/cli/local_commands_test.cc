@@ -744,6 +744,24 @@ TEST_F(RepositoryCommandsTest, CheckNamesWhatIsDamaged) {
                                     HasSubstr("\"fault\":\"missing\""), HasSubstr(backup_id_)));
 }
 
+TEST_F(RepositoryCommandsTest, CheckOfNoBackupProvesNothing) {
+  const std::filesystem::path backups = cli_.Path("backups");
+  std::vector<std::filesystem::path> manifests;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(backups)) {
+    const std::filesystem::path folder = entry.path().parent_path();
+    if (folder != backups && folder.filename() == "backups" && entry.is_regular_file()) {
+      manifests.push_back(entry.path());
+    }
+  }
+  ASSERT_THAT(manifests, Not(IsEmpty()));
+  for (const std::filesystem::path& manifest : manifests) std::filesystem::remove(manifest);
+  const CliResult result = cli_.RunConfigured({"check"});
+  EXPECT_EQ(result.exit_code, kExitNotFound);
+  EXPECT_THAT(result.output,
+              AllOf(HasSubstr("nothing is proven: 0 backups"), HasSubstr("that no backup names")));
+  EXPECT_THAT(result.error, HasSubstr("there is no backup at file://"));
+}
+
 TEST_F(RepositoryCommandsTest, CheckGoesOnAfterADestinationThatCannotBeRead) {
   ASSERT_OK_AND_ASSIGN(std::string config, ReadFile(cli_.config_path(), 10000));
   absl::StrAppend(&config, "[[agent.stores.destinations]]\nname = \"gone\"\nurl = \"file://",

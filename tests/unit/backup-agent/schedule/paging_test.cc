@@ -13,7 +13,11 @@ namespace {
 absl::StatusOr<PageRange> Page(const std::vector<std::string>& items, int page_size,
                                const std::string& token) {
   return FindPage(
-      items, [](const std::string& item) -> const std::string& { return item; }, page_size, token);
+      items,
+      [](const std::string& item) {
+        return PageItem{item, item.size()};
+      },
+      page_size, token);
 }
 
 std::vector<std::string> Items(int count) {
@@ -34,6 +38,23 @@ TEST(PagingTest, PagesFollowEachOtherToTheEnd) {
   EXPECT_EQ(last.begin, 4u);
   EXPECT_EQ(last.end, 5u);
   EXPECT_EQ(last.next_page_token, "");
+}
+
+TEST(PagingTest, APageOfLargeItemsFitsIntoAMessage) {
+  std::vector<std::string> items;
+  for (const char c : {'a', 'b', 'c'}) items.emplace_back(kPageSizeMaxBytes / 2, c);
+  ASSERT_OK_AND_ASSIGN(const PageRange first, Page(items, 3, ""));
+  EXPECT_EQ(first.end, 2u);
+  ASSERT_OK_AND_ASSIGN(const PageRange last, Page(items, 3, first.next_page_token));
+  EXPECT_EQ(last.begin, 2u);
+  EXPECT_EQ(last.end, 3u);
+}
+
+TEST(PagingTest, AnItemLargerThanAPageIsAPage) {
+  const std::vector<std::string> items = {std::string(kPageSizeMaxBytes + 1, 'x'), "y"};
+  ASSERT_OK_AND_ASSIGN(const PageRange first, Page(items, 2, ""));
+  EXPECT_EQ(first.end, 1u);
+  EXPECT_NE(first.next_page_token, "");
 }
 
 TEST(PagingTest, FullLastPageHasNoToken) {
