@@ -40,21 +40,13 @@ constexpr size_t kCheckpointHolderRandomBytes = 16;
 
 constexpr absl::string_view kCutRunError = "the agent was stopped while it ran";
 
-// Adds what the run that ended last warned of at a destination, unless it is said already.
-void AddRunWarning(const std::deque<v1::Run>& runs, absl::string_view destination_name,
-                   v1::DestinationStatus& shown) {
-  if (runs.empty()) return;
+// What the run that ended last warned of at a destination; empty where it did not.
+std::string RunWarning(const std::deque<v1::Run>& runs, absl::string_view destination_name) {
+  if (runs.empty()) return "";
   for (const v1::DestinationResult& result : runs.front().destinations()) {
-    if (result.destination_name() != destination_name || result.warning().empty() ||
-        absl::StrContains(shown.warning(), result.warning())) {
-      continue;
-    }
-    if (absl::StrContains(result.warning(), shown.warning())) {
-      shown.set_warning(result.warning());
-    } else {
-      shown.set_warning(absl::StrCat(shown.warning(), "; ", result.warning()));
-    }
+    if (result.destination_name() == destination_name) return result.warning();
   }
+  return "";
 }
 
 // What a request of TriggerBackup needs; the errors are those of the call.
@@ -576,11 +568,13 @@ absl::StatusOr<v1::ListRunsResponse> StoreSupervisor::ListRuns(const v1::ListRun
   std::vector<const v1::Run*> runs;
   if (current_.has_value()) runs.push_back(&current_->run);
   for (const v1::Run& run : runs_) runs.push_back(&run);
-  HOLDFAST_ASSIGN_OR_RETURN(
-      const PageRange page,
-      FindPage(
-          runs, [](const v1::Run* run) -> const std::string& { return run->run_id(); },
-          request.page_size(), request.page_token()));
+  HOLDFAST_ASSIGN_OR_RETURN(const PageRange page,
+                            FindPage(
+                                runs,
+                                [](const v1::Run* run) {
+                                  return PageItem{run->run_id(), run->ByteSizeLong()};
+                                },
+                                request.page_size(), request.page_token()));
   v1::ListRunsResponse response;
   for (size_t i = page.begin; i < page.end; ++i) *response.add_runs() = *runs[i];
   response.set_next_page_token(page.next_page_token);
@@ -896,6 +890,7 @@ absl::StatusOr<v1::AcceptStoreResponse> StoreSupervisor::TakeStoreAsItIs() {
     store_status_ = std::move(status);
     if (is_other_store) {
       catalog_.KeepDestinations({});
+      upkeep_->KeepDestinations({});
       success_times_.clear();
       StartListing();
     }
@@ -928,21 +923,31 @@ void StoreSupervisor::ListDestinations() {
   const absl::StatusOr<BackupRunner::Listing> listing =
       dependencies_.runner->ListBackups(settings, memory, stop_.token());
   if (stop_.token().IsCancelled()) return;  // it may lack what was not waited for
+  std::map<std::string, std::string> errors;
   if (listing.ok()) {
     for (const auto& [name, error] : listing->errors) {
       LogWarning("the backups at a destination can't be listed",
                  {{"store", name_}, {"destination", name}, {"error", error}});
+      errors[name] = CutError(error.message());
     }
   } else {
     LogWarning("the backups can't be listed", {{"store", name_}, {"error", listing.status()}});
+    for (const v1::Destination& destination : settings.destinations()) {
+      errors[destination.name()] = CutError(listing.status().message());
+    }
   }
   MutexLock lock(&mutex_);
   is_listing_ = false;
   const bool is_of_other_store =
       !memory_.store_id().empty() && memory_.store_id() != memory.store_id();
-  if (settings_.settings_revision() != settings.settings_revision() || is_of_other_store) {
+  const bool is_stale =
+      settings_.settings_revision() != settings.settings_revision() || is_of_other_store;
+  if (is_stale) {
     wants_listing_ = true;  // it may be of destinations, or of a store, that are no more
-  } else if (listing.ok()) {
+  } else {
+    listing_errors_ = std::move(errors);
+  }
+  if (!is_stale && listing.ok()) {
     catalog_.FinishListing(begin, *listing);
     // Of a place that does not answer nothing new is known.
     for (const v1::Destination& destination : settings.destinations()) {
@@ -1000,12 +1005,13 @@ absl::StatusOr<v1::Backup> StoreSupervisor::GetBackup(absl::string_view backup_i
 absl::StatusOr<v1::ListBackupsResponse> StoreSupervisor::ListBackups(
     const v1::ListBackupsRequest& request) {
   MutexLock lock(&mutex_);
-  HOLDFAST_ASSIGN_OR_RETURN(
-      const PageRange page,
-      FindPage(
-          catalog_.backups(),
-          [](const v1::Backup& backup) -> const std::string& { return backup.backup_id(); },
-          request.page_size(), request.page_token()));
+  HOLDFAST_ASSIGN_OR_RETURN(const PageRange page,
+                            FindPage(
+                                catalog_.backups(),
+                                [](const v1::Backup& backup) {
+                                  return PageItem{backup.backup_id(), backup.ByteSizeLong()};
+                                },
+                                request.page_size(), request.page_token()));
   v1::ListBackupsResponse response;
   for (size_t i = page.begin; i < page.end; ++i) *response.add_backups() = catalog_.backups()[i];
   response.set_next_page_token(page.next_page_token);
@@ -1102,6 +1108,7 @@ absl::StatusOr<v1::Settings> StoreSupervisor::ApplySettings(
     kept.erase(destination.name());
     success_times_.erase(destination.name());
     place_warnings_.erase(destination.name());
+    listing_errors_.erase(destination.name());
   }
   catalog_.KeepDestinations(kept);
   upkeep_->KeepDestinations(kept);
@@ -1180,7 +1187,16 @@ v1::BackupStatus StoreSupervisor::GetStatus() {
         verdict.unsafe_destinations.push_back({destination.name(), place_warning->second.text});
       }
     }
-    AddRunWarning(runs_, destination.name(), shown);
+    const std::string run_warning = RunWarning(runs_, destination.name());
+    if (!absl::StrContains(shown.warning(), run_warning)) {
+      // It has what is known against the place as well, where that was known at its time.
+      shown.set_warning(absl::StrContains(run_warning, shown.warning())
+                            ? run_warning
+                            : absl::StrCat(shown.warning(), "; ", run_warning));
+      verdict.run_warnings.push_back({destination.name(), run_warning});
+    }
+    const auto listing_error = listing_errors_.find(destination.name());
+    if (listing_error != listing_errors_.end()) shown.set_listing_error(listing_error->second);
     if (success_time.has_value()) {
       *shown.mutable_last_success_time() = ToProto(*success_time);
       const auto seen = success_times_.find(destination.name());
@@ -1190,7 +1206,11 @@ v1::BackupStatus StoreSupervisor::GetStatus() {
     }
     const bool lacks_newest = !catalog_.backups().empty() && newest != &catalog_.backups().front();
     if (lacks_newest || shown.consecutive_failures() > 0) {
-      verdict.destinations_behind.push_back({destination.name(), shown.last_error()});
+      verdict.destinations_behind.push_back({destination.name(), shown.last_error().empty()
+                                                                     ? shown.listing_error()
+                                                                     : shown.last_error()});
+    } else if (!shown.listing_error().empty()) {
+      verdict.unreadable_destinations.push_back({destination.name(), shown.listing_error()});
     }
   }
 

@@ -265,6 +265,9 @@ class StoreSupervisor : private UpkeepHost {
   // What is known against the places of destinations, by their names; as of the last listing.
   std::map<std::string, PlaceWarning> place_warnings_ ABSL_GUARDED_BY(mutex_);
 
+  // Why destinations could not be listed when that was last tried, by their names.
+  std::map<std::string, std::string> listing_errors_ ABSL_GUARDED_BY(mutex_);
+
   // Answers of triggers that are given once they are saved.
   struct AnswerToSave {
     TriggerQueue::Callback callback;

@@ -68,6 +68,16 @@ VerdictOutput ReachVerdict(const VerdictInput& input) {
         WithCause(absl::StrCat("destination ", unsafe.destination_name, " can't be relied on"),
                   unsafe.error));
   }
+  for (const VerdictInput::Behind& behind : input.unreadable_destinations) {
+    add(v1::BackupStatus::VERDICT_DEGRADED,
+        WithCause(
+            absl::StrCat("the backups at destination ", behind.destination_name, " can't be read"),
+            behind.error));
+  }
+  for (const VerdictInput::Behind& behind : input.run_warnings) {
+    add(v1::BackupStatus::VERDICT_DEGRADED,
+        absl::StrCat("destination ", behind.destination_name, ": ", behind.error));
+  }
   for (const VerdictInput::Behind& behind : input.proof_errors) {
     add(v1::BackupStatus::VERDICT_DEGRADED,
         absl::StrCat("destination ", behind.destination_name, ": ", behind.error));

@@ -35,6 +35,10 @@ struct VerdictInput {
   std::vector<Behind> prune_errors;
   // Destinations that say they have stored what they may lose, with what to do.
   std::vector<Behind> unsafe_destinations;
+  // Which hold the newest backup as far as is known, but could not be read when last looked at.
+  std::vector<Behind> unreadable_destinations;
+  // What the run that ended last found that somebody should look at.
+  std::vector<Behind> run_warnings;
   // Where a check or drill found damage, or could not be made; and where no drill succeeded lately.
   std::vector<Behind> proof_errors;
   std::vector<Behind> unproven;

@@ -82,6 +82,19 @@ void FakeBackupRunner::FailDestination(const std::string& name, const std::strin
   });
 }
 
+void FakeBackupRunner::WarnOf(const std::string& name, const std::string& warning) {
+  RunObserver* observer = nullptr;
+  {
+    MutexLock lock(&mutex_);
+    observer = Current().observer;
+  }
+  observer->Update([&](v1::Run& run) {
+    for (v1::DestinationResult& result : *run.mutable_destinations()) {
+      if (result.destination_name() == name) result.set_warning(warning);
+    }
+  });
+}
+
 void FakeBackupRunner::Send(uint64_t bytes) {
   RunObserver* observer = nullptr;
   {

@@ -58,6 +58,8 @@ class FakeBackupRunner : public BackupRunner {
   void MakeCheckpoint(uint64_t revision);
   // A destination leaves the run.
   void FailDestination(const std::string& name, const std::string& error);
+  // A destination has something that somebody should look at.
+  void WarnOf(const std::string& name, const std::string& warning);
   // Bytes were sent.
   void Send(uint64_t bytes);
   // It ends: these destinations hold the backup. The run is OK where they are as many as required.

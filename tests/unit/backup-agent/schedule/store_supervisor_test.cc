@@ -1026,6 +1026,41 @@ TEST_F(StoreSupervisorTest, APlaceThatIsNoGoodIsToldAtItsDestinationUntilItIs) {
   await_warning("");
 }
 
+TEST_F(StoreSupervisorTest, ADestinationThatCannotBeReadIsSaidToBeUntilItCan) {
+  runner_.SetListing(
+      {.backups = {}, .errors = {{"local", absl::FailedPreconditionError("another master key")}}});
+  Start();
+  const auto await_error = [&](absl::string_view error) {
+    AwaitThat([&] { return supervisor_->GetStatus().destinations(0).listing_error() == error; });
+  };
+  await_error("another master key");
+  const v1::BackupStatus status = supervisor_->GetStatus();
+  EXPECT_EQ(status.verdict(), v1::BackupStatus::VERDICT_DEGRADED);
+  EXPECT_THAT(status.reason(),
+              HasSubstr("the backups at destination local can't be read: another master key"));
+  runner_.SetListing({});
+  TakeBackup(1);
+  await_error("");
+  EXPECT_THAT(supervisor_->GetStatus().reason(), Not(HasSubstr("can't be read")));
+}
+
+TEST_F(StoreSupervisorTest, WhatTheLastRunWarnedOfIsInTheVerdictUntilTheNext) {
+  Start();
+  TriggerAnswer backup = Trigger(NewBackup());
+  runner_.AwaitRun(1);
+  runner_.MakeCheckpoint(100);
+  runner_.WarnOf("local", "one is gone");
+  runner_.Succeed({"local"});
+  ASSERT_OK(backup.Await());
+  AwaitThat([&] { return !supervisor_->GetStatus().has_current_run(); });
+  const v1::BackupStatus status = supervisor_->GetStatus();
+  EXPECT_EQ(status.verdict(), v1::BackupStatus::VERDICT_DEGRADED);
+  EXPECT_THAT(status.reason(), HasSubstr("destination local: one is gone"));
+  TakeBackup(2);
+  AwaitThat([&] { return !supervisor_->GetStatus().has_current_run(); });
+  EXPECT_THAT(supervisor_->GetStatus().reason(), Not(HasSubstr("gone")));
+}
+
 // --- Retention -------------------------------------------------------------------------------
 
 TEST_F(StoreSupervisorTest, PrunesAfterARunThatLeftABackup) {

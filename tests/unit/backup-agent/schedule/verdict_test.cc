@@ -63,6 +63,13 @@ TEST(VerdictTest, EverythingThatIsNotAsItShouldBeDegrades) {
   input.unsafe_destinations = {{"share", "it caches writes"}};
   EXPECT_EQ(verdict_of(input), "destination share can't be relied on: it caches writes");
   input = Healthy();
+  input.unreadable_destinations = {{"share", "the master key is another"}};
+  EXPECT_EQ(verdict_of(input),
+            "the backups at destination share can't be read: the master key is another");
+  input = Healthy();
+  input.run_warnings = {{"share", "backup x is gone"}};
+  EXPECT_EQ(verdict_of(input), "destination share: backup x is gone");
+  input = Healthy();
   input.store_error = "cannot reach it";
   EXPECT_EQ(verdict_of(input), "the store: cannot reach it");
   input = Healthy();
