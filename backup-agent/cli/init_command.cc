@@ -51,6 +51,8 @@ struct PreparedDestination {
   std::string repository_id;
   bool made_directory = false;
   bool made_repository = false;
+  // Of stores that have backups there already.
+  size_t stores_there = 0;
   // What is known against the place; empty where nothing is.
   std::string warning;
 };
@@ -70,6 +72,8 @@ absl::StatusOr<PreparedDestination> PrepareDestination(const DestinationConfig& 
   }
   if (!repository.ok()) return repository.status();
   prepared.repository_id = repository->repository_id().ToText();
+  HOLDFAST_ASSIGN_OR_RETURN(const std::vector<StoreId> stores, repository->ListStores());
+  prepared.stores_there = stores.size();
   prepared.warning = place.blobs->Warning().text;
   return prepared;
 }
@@ -91,6 +95,7 @@ std::string ToJson(const Installation& plan, const MasterKey& key,
     entry.AddString("repository_id", prepared.repository_id);
     entry.AddBool("made_directory", prepared.made_directory);
     entry.AddBool("made_repository", prepared.made_repository);
+    entry.AddCount("stores_there", prepared.stores_there);
     if (!prepared.warning.empty()) entry.AddString("warning", prepared.warning);
     array.Add(entry.ToText());
   }
@@ -111,6 +116,13 @@ std::string DescribeMade(const Installation& plan, const MasterKey& key,
                     : prepared.made_repository ? " (made a repository in it)"
                                                : " (uses the repository that is there)",
                     "\n");
+    if (prepared.stores_there > 0) {
+      absl::StrAppend(&text, "                 it has backups of ",
+                      FormatCount(prepared.stores_there, "other store"),
+                      ", which stay as they are; to go on with one of them instead of a new\n"
+                      "                 store: holdfast init --adopt ",
+                      ShellQuote(prepared.destination.url), "\n");
+    }
   }
   return text;
 }

@@ -717,6 +717,15 @@ TEST_F(RepositoryCommandsTest, SalvagePrintsJson) {
                     HasSubstr("\"instance_files_lost\":\"1\""), EndsWith("}\n")));
 }
 
+TEST_F(RepositoryCommandsTest, InitSaysThatAStoreThereCanBeTakenOver) {
+  const CliResult result =
+      cli_.Run({"init", "--directory", cli_.Path("other"), "--destination", cli_.Path("backups")});
+  ASSERT_EQ(result.exit_code, kExitOk) << result.error;
+  EXPECT_THAT(result.output,
+              AllOf(HasSubstr("it has backups of 1 other store, "),
+                    HasSubstr("holdfast init --adopt file://" + cli_.Path("backups"))));
+}
+
 TEST_F(RepositoryCommandsTest, CheckFindsAllWell) {
   const CliResult result = cli_.RunConfigured({"check", "--read-data"});
   EXPECT_EQ(result.exit_code, kExitOk) << result.error;
