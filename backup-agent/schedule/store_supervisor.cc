@@ -16,6 +16,7 @@
 #include "backup-agent/schedule/verdict.h"
 #include "backup-agent/transfer/listing.h"
 #include "common/base/log.h"
+#include "common/base/status.h"
 #include "common/base/status_macros.h"
 #include "common/base/time_format.h"
 #include "common/messages/proto_time.h"
@@ -179,7 +180,10 @@ absl::StatusOr<std::unique_ptr<StoreSupervisor>> StoreSupervisor::Start(
                             dependencies.states->Load(config.name), context);
   std::unique_ptr<StoreSupervisor> supervisor(
       new StoreSupervisor(config, dependencies, std::move(state)));
-  HOLDFAST_RETURN_IF_ERROR(supervisor->Save(), context);
+  // Backups matter more than their history: on a full disk they go on, and the status says that
+  // nothing is remembered.
+  const absl::Status saved = supervisor->Save();
+  if (!saved.ok() && !absl::IsResourceExhausted(saved)) return Annotate(saved, context);
   supervisor->StartThreads();
   return supervisor;
 }

@@ -88,7 +88,7 @@ class StoreSupervisor : private UpkeepHost {
   };
 
   // Takes up where the last process left, or begins with the settings of `config`. The errors of
-  // StateStore::Load and Save.
+  // StateStore::Load and Save; that the disk is full is none: GetStatus tells it.
   static absl::StatusOr<std::unique_ptr<StoreSupervisor>> Start(const AgentStoreConfig& config,
                                                                 const Dependencies& dependencies);
 
