@@ -28,10 +28,12 @@ Mark MakeMark(Mark::Kind kind, const std::string& backup_id, absl::string_view n
 // Fails unless everything that decides about deleting can be read.
 absl::Status CheckAllIsReadable(const BackupListing& listing) {
   constexpr absl::string_view kAdvice =
-      "; nothing is deleted until it can be read, or is found out to be lost: see `holdfast check`";
+      "; nothing is deleted until it can be read. Mend it from another destination with `holdfast "
+      "check --repair`";
   for (const auto& [backup_id, status] : listing.damaged) {
-    return absl::DataLossError(absl::StrCat("what backup ", backup_id,
-                                            " needs can't be told: ", status.message(), kAdvice));
+    return absl::DataLossError(absl::StrCat(
+        "what backup ", backup_id, " needs can't be told: ", status.message(), kAdvice,
+        ", or give the backup up with `holdfast backup delete ", backup_id, "`"));
   }
   for (const auto& [path, status] : listing.damaged_marks) {
     return absl::DataLossError(
@@ -143,6 +145,13 @@ absl::Status Pruner::RemoveForGood(const Options& options, PruneReport& report,
     HOLDFAST_RETURN_IF_ERROR(Step(options, cancellation));
     const absl::StatusOr<StoreRepository::LoadedManifest> loaded = store_.LoadManifest(backup_id);
     if (absl::IsNotFound(loaded.status())) continue;  // another prune removed it
+    if (absl::IsDataLoss(loaded.status()) && listing.deleted.contains(backup_id)) {
+      report.removal_refusal =
+          absl::StrCat("backup ", backup_id,
+                       ", which is deleted, can't be read: what it may need stays until it is "
+                       "removed, 7 days after it was deleted");
+      return absl::OkStatus();
+    }
     HOLDFAST_RETURN_IF_ERROR(loaded.status(), absl::StrCat("read what backup ", backup_id,
                                                            " needs; nothing is removed"));
     for (const repository::v1::ObjectEntry& object : loaded->manifest.files.objects()) {
@@ -195,6 +204,9 @@ absl::Status Pruner::RemoveObjects(const std::vector<std::pair<std::string, uint
 
 absl::Status DeleteBackup(StoreRepository& store, const std::string& backup_id, absl::Time now) {
   HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, store.ListBackups(), "list the backups");
+  const Mark deleted = MakeMark(Mark::KIND_DELETED, backup_id, "asked for");
+  // One that can't be read is given up; nothing is known of it.
+  if (listing.damaged.contains(backup_id)) return store.AddMark(deleted, now);
   const ListedBackup* const listed = listing.Find(backup_id);
   if (listed == nullptr) {
     return absl::NotFoundError(absl::StrCat("there is no backup ", backup_id));
@@ -209,7 +221,7 @@ absl::Status DeleteBackup(StoreRepository& store, const std::string& backup_id, 
     return absl::FailedPreconditionError(
         absl::StrCat("backup ", backup_id, " is pinned: unpin it first"));
   }
-  return store.AddMark(MakeMark(Mark::KIND_DELETED, backup_id, "asked for"), now);
+  return store.AddMark(deleted, now);
 }
 
 absl::Status UndeleteBackup(StoreRepository& store, const std::string& backup_id, absl::Time now) {

@@ -86,8 +86,9 @@ class Pruner {
   Clock& clock_;
 };
 
-// Deletes a backup as retention does, because somebody asked for it. NOT_FOUND where it is not
-// listed; FAILED_PRECONDITION where it must stay: the newest that is not damaged, a pinned one.
+// Deletes a backup as retention does, because somebody asked for it. One whose manifest can't be
+// read, which stops Pruner, is deleted too, whatever it may be. NOT_FOUND where it is not listed;
+// FAILED_PRECONDITION where it must stay: the newest that is not damaged, a pinned one.
 absl::Status DeleteBackup(StoreRepository& store, const std::string& backup_id, absl::Time now);
 
 // Takes the deletion of a backup back. NOT_FOUND where it is not there any more;

@@ -276,8 +276,44 @@ TEST_F(PrunerTest, AnUnreadableManifestStopsItAndIsNamed) {
   const std::string path = BackupPath(*StoreId::FromText(source_.state().store_id()), second);
   blobs_.Write(path, blobs_.Read(path).substr(0, 100));
   const auto before = blobs_.Contents();
-  EXPECT_THAT(Prune(), StatusIs(absl::StatusCode::kDataLoss, HasSubstr(second)));
+  EXPECT_THAT(Prune(), StatusIs(absl::StatusCode::kDataLoss,
+                                HasSubstr(absl::StrCat("`holdfast backup delete ", second))));
   EXPECT_TRUE(blobs_.Contents() == before);
+}
+
+TEST_F(PrunerTest, AnUnreadableManifestThatIsGivenUpGoesLikeADeletedBackup) {
+  Backup();
+  const std::string second = Backup();
+  const std::string path = BackupPath(*StoreId::FromText(source_.state().store_id()), second);
+  blobs_.Write(path, blobs_.Read(path).substr(0, 100));
+  ASSERT_OK(DeleteBackup(*Open(blobs_), second, clock_.Now()));
+  Backup();
+  const int objects = Count("/objects/");
+  ASSERT_OK_AND_ASSIGN(PruneReport report, Prune());
+  EXPECT_THAT(report.removal_refusal, HasSubstr(second));
+
+  clock_.Advance(kDeletedKeptFor + absl::Hours(1));
+  Backup();
+  ASSERT_OK_AND_ASSIGN(report, Prune());
+  EXPECT_EQ(report.removal_refusal, "");
+  EXPECT_GT(report.objects_removed, 0u);
+  EXPECT_LT(Count("/objects/"), objects + 2) << "a bundle and a table are new";
+  EXPECT_EQ(Count(second), 0);
+}
+
+TEST_F(PrunerTest, AManifestThatIsMendedAfterItWasGivenUpCanBeTakenBack) {
+  Backup();
+  const std::string second = Backup();
+  const std::string path = BackupPath(*StoreId::FromText(source_.state().store_id()), second);
+  const std::string whole = blobs_.Read(path);
+  blobs_.Write(path, whole.substr(0, 100));
+  ASSERT_OK(DeleteBackup(*Open(blobs_), second, clock_.Now()));
+  Backup();
+  ASSERT_OK(Prune());
+  blobs_.Write(path, whole);
+  ASSERT_OK(UndeleteBackup(*Open(blobs_), second, clock_.Now()));
+  EXPECT_THAT(Listed(), testing::Contains(second));
+  EXPECT_OK(Open(blobs_)->LoadManifest(second));
 }
 
 // A copy brings objects that were made long ago.
