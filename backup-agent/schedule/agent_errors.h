@@ -24,6 +24,9 @@ inline std::string CutError(absl::string_view error) {
   return absl::StrCat(error.substr(0, size), "…");
 }
 
+// What a run ended with that the agent did not outlive, or had to end.
+inline constexpr absl::string_view kAgentStoppedError = "the agent was stopped while it ran";
+
 // The answer to every call once the shutdown has begun.
 inline absl::Status ShuttingDown() {
   return absl::UnavailableError("the agent is shutting down; try again later");

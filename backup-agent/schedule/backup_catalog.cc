@@ -5,6 +5,11 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/status/status.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "backup-agent/schedule/paging.h"
+#include "common/base/status_macros.h"
 #include "common/messages/proto_time.h"
 
 namespace holdfast {
@@ -133,6 +138,41 @@ const v1::Backup* BackupCatalog::NewestWith(absl::string_view incarnation, uint6
     }
   }
   return nullptr;
+}
+
+const v1::Backup* BackupCatalog::NewestHeldAt(absl::string_view destination_name) const {
+  for (const v1::Backup& backup : backups_) {
+    if (IsHeldAt(backup, destination_name)) return &backup;
+  }
+  return nullptr;
+}
+
+absl::StatusOr<v1::Backup> BackupCatalog::Get(absl::string_view backup_id) const {
+  if (backup_id.empty()) {
+    if (backups_.empty()) return absl::NotFoundError("there is no backup yet");
+    return backups_.front();
+  }
+  const v1::Backup* const backup = Find(backup_id);
+  if (backup == nullptr) {
+    return absl::NotFoundError(
+        absl::StrCat("there is no backup ", absl::Utf8SafeCHexEscape(backup_id)));
+  }
+  return *backup;
+}
+
+absl::StatusOr<v1::ListBackupsResponse> BackupCatalog::List(
+    const v1::ListBackupsRequest& request) const {
+  HOLDFAST_ASSIGN_OR_RETURN(const PageRange page,
+                            FindPage(
+                                backups_,
+                                [](const v1::Backup& backup) {
+                                  return PageItem{backup.backup_id(), backup.ByteSizeLong()};
+                                },
+                                request.page_size(), request.page_token()));
+  v1::ListBackupsResponse response;
+  for (size_t i = page.begin; i < page.end; ++i) *response.add_backups() = backups_[i];
+  response.set_next_page_token(page.next_page_token);
+  return response;
 }
 
 absl::Duration BackupCatalog::Age(const v1::Backup& backup) const {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "backup-agent/transfer/backup_runner.h"
@@ -47,10 +48,15 @@ class BackupCatalog {
   // nullptr where there is none.
   const v1::Backup* Find(absl::string_view backup_id) const;
   const v1::Backup* NewestAt(uint32_t destination_count_min) const;
+  const v1::Backup* NewestHeldAt(absl::string_view destination_name) const;
   // The newest of an incarnation that holds `revision`, of those whose ordinal is above
   // `after_ordinal`. The revisions of other incarnations may be those of other writes.
   const v1::Backup* NewestWith(absl::string_view incarnation, uint64_t revision,
                                uint32_t destination_count_min, uint64_t after_ordinal = 0) const;
+
+  // As BackupAgent.GetBackup and ListBackups.
+  absl::StatusOr<v1::Backup> Get(absl::string_view backup_id) const;
+  absl::StatusOr<v1::ListBackupsResponse> List(const v1::ListBackupsRequest& request) const;
 
   // How old a backup's checkpoint is, never too little: by the clock that never jumps where it was
   // taken by this process; else by the wall clock, and infinitely old where that lies before it.

@@ -4,10 +4,8 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -16,11 +14,11 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "backup-agent/schedule/backup_catalog.h"
-#include "backup-agent/schedule/request_memory.h"
 #include "backup-agent/schedule/run_watchers.h"
 #include "backup-agent/schedule/scheduler.h"
+#include "backup-agent/schedule/store_knowledge.h"
 #include "backup-agent/schedule/store_upkeep.h"
+#include "backup-agent/schedule/trigger_desk.h"
 #include "backup-agent/schedule/trigger_queue.h"
 #include "backup-agent/source/checkpoint_source.h"
 #include "backup-agent/state/state_store.h"
@@ -36,22 +34,6 @@
 #include "holdfast/v1/backup_agent.pb.h"
 
 namespace holdfast {
-
-namespace internal {
-
-// The run in progress. Not within the class: clang takes a class as optional only once it is whole.
-struct CurrentRun {
-  v1::Run run;
-  v1::Settings settings;
-  uint64_t version = 1;
-  // See RunView.
-  std::optional<MonotonicTime> checkpoint_request;
-  std::shared_ptr<CancellationSource> cancellation = std::make_shared<CancellationSource>();
-  // By ticket.
-  std::map<uint64_t, absl::AnyInvocable<void(absl::StatusOr<v1::Run>)>> cancel_callers;
-};
-
-}  // namespace internal
 
 // A StoreSupervisor sees to the backups of one store: it starts the runs, by the schedule and by
 // triggers, never two at once; remembers what became of them, across kill -9; and tells how safe
@@ -71,9 +53,10 @@ struct CurrentRun {
 //
 // Errors are those of backup_agent.proto. UNAVAILABLE once BeginShutdown was called.
 //
-// How: one mutex guards all that is known, and is never held while anything is waited for. One
-// thread runs the runs. A few work on what may block: listings, destinations to be prepared,
-// questions to the store, saving. One makes the callbacks.
+// How: one mutex guards all that is known (StoreKnowledge) and those who wait, and is never held
+// while anything is waited for. The parts decide, without a lock of their own; this class has the
+// threads and does what was decided. One thread runs the runs. A few work on what may block:
+// listings, destinations to be prepared, questions to the store, saving. One makes the callbacks.
 class StoreSupervisor : private UpkeepHost {
  public:
   // Does not take ownership; all must outlive the supervisor.
@@ -140,10 +123,6 @@ class StoreSupervisor : private UpkeepHost {
   bool AwaitStopped(MonotonicTime deadline);
 
  private:
-  // The ended runs that are remembered.
-  static constexpr size_t kRunsMax = 1000;
-
-  using CurrentRun = internal::CurrentRun;
   class Observer;
 
   StoreSupervisor(const AgentStoreConfig& config, const Dependencies& dependencies,
@@ -151,7 +130,6 @@ class StoreSupervisor : private UpkeepHost {
   void StartThreads();
 
   // --- State
-  void RecoverCutRun(agent::v1::StoreState& state);
   agent::v1::StoreState MakeState() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Save() ABSL_LOCKS_EXCLUDED(save_mutex_, mutex_);
   absl::Status SaveLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(save_mutex_) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -166,30 +144,15 @@ class StoreSupervisor : private UpkeepHost {
   BackupRunOutcome ExecuteRun() ABSL_LOCKS_EXCLUDED(mutex_);
   void EndRun(BackupRunOutcome outcome) ABSL_LOCKS_EXCLUDED(mutex_);
   // Puts the run in progress among the ended ones. Returns what its triggers are to be told.
-  TriggerQueue::Outcome RecordEnd(const absl::Status& status,
-                                  const std::optional<v1::Backup>& backup)
+  TriggerDesk::Answers RecordEnd(const absl::Status& status,
+                                 const std::optional<v1::Backup>& backup)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void UpdateRun(const std::function<void(v1::Run&)>& change) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  std::optional<RunView> CurrentView() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  const v1::Run* FindRun(absl::string_view run_id) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-
   // --- Triggers
-  // The answer to a request that needs no waiting; nullopt where there is none yet.
-  absl::StatusOr<std::optional<v1::TriggerBackupResponse>> AnswerAtOnce(
-      const BackupNeed& need, absl::string_view request_id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Saves for those who were answered at once, and then answers them.
   void SaveAnswers() ABSL_LOCKS_EXCLUDED(mutex_, save_mutex_);
-  std::optional<v1::Backup> FindBackup(absl::string_view backup_id, absl::string_view run_id) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  std::string RunThatMade(absl::string_view backup_id) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The answer to a request of a min_revision by what the store has just said; nullopt where a run
-  // is needed.
-  absl::StatusOr<std::optional<v1::TriggerBackupResponse>> JudgeByStore(
-      const BackupNeed& need, const absl::StatusOr<v1::StoreStatus>& status) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Remember(const TriggerQueue::Outcome& outcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Deliver(TriggerQueue::Outcome outcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Deliver(TriggerDesk::Answers answers) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // --- In the background
   void Schedule(absl::AnyInvocable<void()> task) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -202,16 +165,11 @@ class StoreSupervisor : private UpkeepHost {
                                              const std::vector<v1::Destination>& added)
       ABSL_LOCKS_EXCLUDED(mutex_, save_mutex_);
   v1::Settings ShownSettings() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The newest backup that a destination holds; nullptr where there is none.
-  const v1::Backup* NewestAtDestination(absl::string_view destination_name) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // --- UpkeepHost
   View Look() override ABSL_LOCKS_EXCLUDED(mutex_);
   void OnBackupsChanged() override ABSL_LOCKS_EXCLUDED(mutex_);
   void SaveUpkeep() override ABSL_LOCKS_EXCLUDED(save_mutex_, mutex_);
-  // The destinations that hold backups.
-  std::set<std::string> HoldingDestinations() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // --- Callbacks
   void MakeCallbacks() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -233,47 +191,18 @@ class StoreSupervisor : private UpkeepHost {
   CondVar callbacks_wanted_;  // or a watched run has changed, or shutdown
   CondVar run_loop_ended_;
 
-  v1::Settings settings_ ABSL_GUARDED_BY(mutex_);
-  agent::v1::StoreMemory memory_ ABSL_GUARDED_BY(mutex_);
-  absl::Time create_time_ ABSL_GUARDED_BY(mutex_);
-  MonotonicTime start_time_ ABSL_GUARDED_BY(mutex_);
-  absl::Duration known_before_start_ ABSL_GUARDED_BY(mutex_);
-  std::deque<v1::Run> runs_ ABSL_GUARDED_BY(mutex_);  // ended, newest first
-  uint32_t consecutive_failures_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::string last_error_ ABSL_GUARDED_BY(mutex_);
-  std::string state_error_ ABSL_GUARDED_BY(mutex_);
-
+  StoreKnowledge known_ ABSL_GUARDED_BY(mutex_);
   std::optional<Scheduler> scheduler_ ABSL_GUARDED_BY(mutex_);
-  BackupCatalog catalog_ ABSL_GUARDED_BY(mutex_);
-  RequestMemory requests_ ABSL_GUARDED_BY(mutex_);
-  TriggerQueue triggers_ ABSL_GUARDED_BY(mutex_);
+  TriggerDesk triggers_ ABSL_GUARDED_BY(mutex_);
   RunWatchers watchers_ ABSL_GUARDED_BY(mutex_);
-  std::optional<CurrentRun> current_ ABSL_GUARDED_BY(mutex_);
-  // When a destination last got a backup of this process, by its name.
-  std::map<std::string, MonotonicTime> success_times_ ABSL_GUARDED_BY(mutex_);
 
-  // What the store said when it was asked last.
-  std::optional<v1::StoreStatus> store_status_ ABSL_GUARDED_BY(mutex_);
-  std::string store_error_ ABSL_GUARDED_BY(mutex_);
   bool is_asking_store_ ABSL_GUARDED_BY(mutex_) = false;
   MonotonicTime next_store_question_ ABSL_GUARDED_BY(mutex_);
 
   bool is_listing_ ABSL_GUARDED_BY(mutex_) = false;
-  bool wants_listing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool wants_listing_ ABSL_GUARDED_BY(mutex_) = false;  // one that begins from now on
   bool is_updating_ ABSL_GUARDED_BY(mutex_) = false;
   bool is_accepting_ ABSL_GUARDED_BY(mutex_) = false;
-  // What is known against the places of destinations, by their names; as of the last listing.
-  std::map<std::string, PlaceWarning> place_warnings_ ABSL_GUARDED_BY(mutex_);
-
-  // Why destinations could not be listed when that was last tried, by their names.
-  std::map<std::string, std::string> listing_errors_ ABSL_GUARDED_BY(mutex_);
-
-  // Answers of triggers that are given once they are saved.
-  struct AnswerToSave {
-    TriggerQueue::Callback callback;
-    v1::TriggerBackupResponse response;
-  };
-  std::deque<AnswerToSave> answers_to_save_ ABSL_GUARDED_BY(mutex_);
   bool is_saving_answers_ ABSL_GUARDED_BY(mutex_) = false;
 
   std::deque<absl::AnyInvocable<void()>> callbacks_ ABSL_GUARDED_BY(mutex_);
