@@ -211,7 +211,7 @@ absl::Status BackupRun::AgreeOnBackupKey() {
   using Opened = absl::StatusOr<bool>;
   // Opens the store for writing at a destination, with that backup key.
   const auto open_for_writing = [this](Destination& destination,
-                                       std::shared_ptr<const Repository::BackupKey> key) {
+                                       std::shared_ptr<const BackupKey> key) {
     return destination.Start<Opened>([open = destination.open, store_id = store_id_,
                                       master_key = master_key_, key = std::move(key),
                                       now = clock_.Now()]() -> Opened {
@@ -237,8 +237,7 @@ absl::Status BackupRun::AgreeOnBackupKey() {
   HOLDFAST_RETURN_IF_ERROR(CheckAnyLeft());
 
   // Sealed bytes are the same everywhere, so each destination must have the key that sealed them.
-  const auto key =
-      std::make_shared<const Repository::BackupKey>(key_owner_->store->CloneCurrentBackupKey());
+  const auto key = std::make_shared<const BackupKey>(key_owner_->store->CloneCurrentBackupKey());
   std::vector<std::pair<Destination*, Pending<Opened>>> pending;
   for (Destination* destination : ActiveDestinations()) {
     if (destination->open->store != nullptr &&

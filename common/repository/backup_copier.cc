@@ -193,8 +193,8 @@ class CopyJob {
     if (!std::binary_search(stores.begin(), stores.end(), source_.store_id())) {
       key_ids_.insert(source_.current_key_id());
     }
-    std::vector<Repository::DatedBackupKey> keys;
-    for (Repository::DatedBackupKey& key : source_.CloneBackupKeys()) {
+    std::vector<DatedBackupKey> keys;
+    for (DatedBackupKey& key : source_.CloneBackupKeys()) {
       if (key_ids_.contains(key.backup_key.key_id)) keys.push_back(std::move(key));
     }
     HOLDFAST_ASSIGN_OR_RETURN(

@@ -218,7 +218,7 @@ TEST_F(BackupCopierTest, ProgressReachesItsEnd) {
 TEST_F(BackupCopierTest, KeysComeAlongAndTheCurrentOneStaysAsItIs) {
   // The source began to use another key: the last backup is sealed with it, older objects are not.
   ASSERT_OK_AND_ASSIGN(const Repository source, Repository::Open(source_.blobs));
-  const Repository::BackupKey second = {.key_id = KeyId{2}, .key = Key::Generate()};
+  const BackupKey second = {.key_id = KeyId{2}, .key = Key::Generate()};
   const KeyId first_id = source_.store->current_key_id();
   ASSERT_OK_AND_ASSIGN(source_.store, source.OpenOrCreateStore(source_.store_id, source_.master_key,
                                                                &second, source_.now));
@@ -262,8 +262,7 @@ TEST_F(BackupCopierTest, ATargetForAnotherMasterKeyIsLeftAsItIs) {
 
 TEST_F(BackupCopierTest, AnotherKeyOfTheSameIdIsRefused) {
   ASSERT_OK_AND_ASSIGN(const Repository repository, Repository::Open(target_));
-  const Repository::BackupKey other = {.key_id = source_.store->current_key_id(),
-                                       .key = Key::Generate()};
+  const BackupKey other = {.key_id = source_.store->current_key_id(), .key = Key::Generate()};
   ASSERT_OK(
       repository.OpenOrCreateStore(source_.store_id, source_.master_key, &other, clock_.Now()));
   EXPECT_THAT(Copy().status,

@@ -225,7 +225,7 @@ TEST_F(CheckerTest, DamagedManifestsAndMarksAndKeysAreFound) {
   mark.set_backup_id(first_);
   mark.set_kind(Mark::KIND_CHECKED);
   ASSERT_OK(backups_.store->AddMark(mark, backups_.now));
-  const Repository::BackupKey key = {Id128::Generate().bytes(), Key::Generate()};
+  const BackupKey key = {Id128::Generate().bytes(), Key::Generate()};
   ASSERT_OK_AND_ASSIGN(const Repository repository, Repository::Open(backups_.blobs));
   ASSERT_OK(
       repository.OpenOrCreateStore(backups_.store_id, backups_.master_key, &key, backups_.now));

@@ -313,7 +313,7 @@ TEST_F(StoreRepairerTest, TheKeyOfOldObjectsAloneIsBroughtBack) {
   // Another key becomes the current one, and only a table of old is sealed with the first.
   ASSERT_OK_AND_ASSIGN(const Repository repository, Repository::Open(here()));
   const KeyId first_id = backups_.store->current_key_id();
-  const Repository::BackupKey second = {.key_id = KeyId{2}, .key = Key::Generate()};
+  const BackupKey second = {.key_id = KeyId{2}, .key = Key::Generate()};
   ASSERT_OK_AND_ASSIGN(
       backups_.store,
       repository.OpenOrCreateStore(backups_.store_id, backups_.master_key, &second, backups_.now));
