@@ -15,42 +15,25 @@
 #include "common/repository/checker.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/testing/fake_checkpoint_source.h"
 #include "tests/testing/fake_clock.h"
 #include "tests/testing/fault_blob_store.h"
 #include "tests/testing/hooked_blob_store.h"
 #include "tests/testing/memory_blob_store.h"
 #include "tests/testing/seeded_random.h"
 #include "tests/testing/status_matchers.h"
+#include "tests/unit/backup-agent/retention/backed_up_store.h"
 
 namespace holdfast {
 namespace {
 
-class IgnoringObserver : public RunObserver {
- public:
-  void Update(const std::function<void(v1::Run&)>& change) override {
-    v1::Run run;
-    run.add_destinations();
-    change(run);
-  }
-};
-
 class History {
  public:
-  explicit History(uint64_t seed) : random_(seed), master_key_(MasterKey::Generate()) {
+  explicit History(uint64_t seed)
+      : random_(seed),
+        runner_(store_.MakeRunner([this] { return std::make_unique<FaultBlobStore>(source_); })) {
     source_.set_clock(&clock_);
     target_.set_clock(&clock_);
-    v1::Destination& destination = *settings_.add_destinations();
-    destination.set_name("a");
-    destination.set_url("memory:");
-    runner_ = BackupRunner::Create({.source = &store_,
-                                    .master_key = &master_key_,
-                                    .clock = &clock_,
-                                    .random = &SystemRandom(),
-                                    .open_blob_store = [this](absl::string_view) {
-                                      return std::make_unique<FaultBlobStore>(source_);
-                                    }});
-    EXPECT_OK(runner_->PrepareDestination(destination));
+    EXPECT_OK(store_.PrepareDestination(*runner_));
     EXPECT_OK(Repository::Create(target_, clock_.Now()));
     source_retention_.set_keep_last(3);
     source_retention_.set_keep_daily(4);
@@ -100,7 +83,7 @@ class History {
   static absl::Status Killed() { return absl::UnavailableError("killed"); }
 
   void Step() {
-    ChangeStore();
+    store_.ChangeTables(random_);
     switch (Pick(9)) {
       case 0:
         clock_.Advance(absl::Hours(Pick(24 * 5)));
@@ -156,32 +139,11 @@ class History {
     }
   }
 
-  // Tables come and go; some come back with the identity that they had.
-  void ChangeStore() {
-    const uint64_t number = 1000 + Pick(6);
-    const std::string name = absl::StrCat("00", number, ".sst");
-    if (Pick(2) == 0) {
-      store_.SetFile(name, absl::StrCat("table ", number));
-    } else {
-      store_.RemoveFile(name);
-    }
-    store_.Write(1);
-  }
+  void Backup() { ASSERT_OK(store_.Backup(*runner_).status); }
 
-  void Backup() {
-    IgnoringObserver observer;
-    BackupRunOutcome outcome = runner_->Run(
-        {.store_name = "main", .settings = settings_, .memory = memory_}, observer, {});
-    ASSERT_OK(outcome.status);
-    memory_ = std::move(outcome.memory);
-  }
-
+  // nullptr where it was killed, or there was no backup yet.
   std::unique_ptr<StoreRepository> Open(BlobStore& blobs) {
-    const absl::StatusOr<Repository> repository = Repository::Open(blobs);
-    if (!repository.ok()) return nullptr;
-    absl::StatusOr<std::unique_ptr<StoreRepository>> opened =
-        repository->OpenStore(*StoreId::FromText(store_.state().store_id()), master_key_);
-    return opened.ok() ? *std::move(opened) : nullptr;
+    return store_.Open(blobs).value_or(nullptr);
   }
 
   void Prune(BlobStore& blobs, const v1::Retention& retention) {
@@ -203,7 +165,7 @@ class History {
     if (!repository.ok()) return;  // killed
     const uint64_t objects_before = CountOf("/objects/");
     const CopyReport report = CopyBackups(
-        *opened, *repository, master_key_,
+        *opened, *repository, store_.master_key(),
         {.objects_at_once = static_cast<int>(1 + Pick(3)), .on_progress = nullptr}, clock_, {});
     uint64_t objects_copied = 0;
     for (const CopiedBackup& backup : report.backups) {
@@ -223,20 +185,12 @@ class History {
 
   void Undelete() {
     const std::unique_ptr<StoreRepository> opened = Open(target_);
-    if (opened == nullptr) return;
-    const absl::StatusOr<BackupListing> listing = opened->ListBackups();
-    ASSERT_OK(listing);
-    for (const auto& [backup_id, time] : listing->deleted) {
-      if (Pick(4) != 0) continue;
-      const absl::Status undeleted = UndeleteBackup(*opened, backup_id, clock_.Now());
-      if (undeleted.ok()) continue;
-      EXPECT_THAT(undeleted, StatusIs(absl::StatusCode::kFailedPrecondition));
-    }
+    if (opened != nullptr) UndeleteSome(*opened, random_, clock_);
   }
 
   void CheckIsWhole(MemoryBlobStore& blobs) {
     const std::unique_ptr<StoreRepository> opened = Open(blobs);
-    if (opened == nullptr) return;  // there was no backup yet
+    if (opened == nullptr) return;
     const absl::StatusOr<CheckReport> report =
         CheckStore(*opened, {.read_data = true, .on_progress = nullptr}, {});
     ASSERT_OK(report);
@@ -250,13 +204,10 @@ class History {
   FakeClock clock_;
   MemoryBlobStore source_;
   MemoryBlobStore target_;
-  FakeCheckpointSource store_;
-  MasterKey master_key_;
-  v1::Settings settings_;
-  agent::v1::StoreMemory memory_;
+  BackedUpStore store_{clock_};
   v1::Retention source_retention_;
   v1::Retention target_retention_;
-  std::unique_ptr<BackupRunner> runner_;
+  const std::unique_ptr<BackupRunner> runner_;
   int copies_ = 0;
   int replaced_ = 0;
   int removed_ = 0;

@@ -16,25 +16,16 @@
 #include "common/crypto/hash.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/testing/fake_checkpoint_source.h"
 #include "tests/testing/fake_clock.h"
 #include "tests/testing/fault_blob_store.h"
 #include "tests/testing/hooked_blob_store.h"
 #include "tests/testing/memory_blob_store.h"
 #include "tests/testing/seeded_random.h"
 #include "tests/testing/status_matchers.h"
+#include "tests/unit/backup-agent/retention/backed_up_store.h"
 
 namespace holdfast {
 namespace {
-
-class IgnoringObserver : public RunObserver {
- public:
-  void Update(const std::function<void(v1::Run&)>& change) override {
-    v1::Run run;
-    run.add_destinations();
-    change(run);
-  }
-};
 
 // What happens in the middle of a job, at one of its calls into the destination.
 class Interruption {
@@ -73,13 +64,9 @@ class Interruption {
 
 class History {
  public:
-  explicit History(uint64_t seed) : random_(seed), master_key_(MasterKey::Generate()) {
-    v1::Destination& destination = *settings_.add_destinations();
-    destination.set_name("a");
-    destination.set_url("memory:");
-    runner_ = MakeRunner(&run_interruption_);
-    other_runner_ = MakeRunner(nullptr);
-    EXPECT_OK(runner_->PrepareDestination(destination));
+  explicit History(uint64_t seed)
+      : random_(seed), runner_(MakeRunner(&run_interruption_)), other_runner_(MakeRunner(nullptr)) {
+    EXPECT_OK(store_.PrepareDestination(*runner_));
     retention_.set_keep_last(2);
     retention_.set_keep_daily(2);
   }
@@ -98,23 +85,17 @@ class History {
   uint64_t Pick(uint64_t bound) { return random_.Uniform(bound); }
 
   std::unique_ptr<BackupRunner> MakeRunner(Interruption* interruption) {
-    return BackupRunner::Create(
-        {.source = &source_,
-         .master_key = &master_key_,
-         .clock = &clock_,
-         .random = &SystemRandom(),
-         .open_blob_store =
-             [this, interruption](absl::string_view) -> absl::StatusOr<std::unique_ptr<BlobStore>> {
-           auto blobs = std::make_unique<FaultBlobStore>(blobs_);
-           if (interruption == nullptr) return blobs;
-           return std::make_unique<HookedBlobStore>(
-               std::move(blobs),
-               [interruption](BlobCall, const std::string&) { return interruption->OnCall(); });
-         }});
+    return store_.MakeRunner([this, interruption]() -> std::unique_ptr<BlobStore> {
+      auto blobs = std::make_unique<FaultBlobStore>(blobs_);
+      if (interruption == nullptr) return blobs;
+      return std::make_unique<HookedBlobStore>(
+          std::move(blobs),
+          [interruption](BlobCall, const std::string&) { return interruption->OnCall(); });
+    });
   }
 
   void Step() {
-    ChangeStore();
+    store_.ChangeTables(random_);
     switch (Pick(6)) {
       case 0:
         clock_.Advance(absl::Hours(Pick(24 * 4)));
@@ -152,37 +133,13 @@ class History {
     prune_interruption_.Clear();
   }
 
-  // Tables come and go; some come back with the identity that they had.
-  void ChangeStore() {
-    const uint64_t number = 1000 + Pick(6);
-    const std::string name = absl::StrCat("00", number, ".sst");
-    if (Pick(2) == 0) {
-      source_.SetFile(name, absl::StrCat("table ", number));
-    } else {
-      source_.RemoveFile(name);
-    }
-    source_.Write(1);
-  }
-
   void Backup(BackupRunner& runner) {
-    IgnoringObserver observer;
-    BackupRunOutcome outcome =
-        runner.Run({.store_name = "main", .settings = settings_, .memory = memory_}, observer, {});
-    if (outcome.status.ok()) {
-      ++backups_made_;
-      memory_ = std::move(outcome.memory);
-    } else {
-      // What an agent that was killed remembers.
-      (*memory_.mutable_destinations())["a"].set_has_unnamed_objects(true);
-    }
+    if (store_.Backup(runner).status.ok()) ++backups_made_;
   }
 
+  // nullptr where it was killed, or there was no backup yet.
   std::unique_ptr<StoreRepository> Open(BlobStore& blobs) {
-    const absl::StatusOr<Repository> repository = Repository::Open(blobs);
-    if (!repository.ok()) return nullptr;
-    absl::StatusOr<std::unique_ptr<StoreRepository>> store =
-        repository->OpenStore(*StoreId::FromText(source_.state().store_id()), master_key_);
-    return store.ok() ? *std::move(store) : nullptr;
+    return store_.Open(blobs).value_or(nullptr);
   }
 
   void Prune(Interruption* interruption) {
@@ -203,20 +160,12 @@ class History {
 
   void Undelete() {
     const std::unique_ptr<StoreRepository> store = Open(blobs_);
-    if (store == nullptr) return;
-    const absl::StatusOr<BackupListing> listing = store->ListBackups();
-    ASSERT_OK(listing);
-    for (const auto& [backup_id, time] : listing->deleted) {
-      if (Pick(4) != 0) continue;
-      const absl::Status undeleted = UndeleteBackup(*store, backup_id, clock_.Now());
-      if (undeleted.ok()) continue;
-      EXPECT_THAT(undeleted, StatusIs(absl::StatusCode::kFailedPrecondition));
-    }
+    if (store != nullptr) UndeleteSome(*store, random_, clock_);
   }
 
   void CheckAllAreWhole() {
     const std::unique_ptr<StoreRepository> store = Open(blobs_);
-    if (store == nullptr) return;  // there was no backup yet
+    if (store == nullptr) return;
     const absl::StatusOr<BackupListing> listing = store->ListBackups();
     ASSERT_OK(listing);
     EXPECT_THAT(listing->damaged, testing::IsEmpty());
@@ -242,15 +191,12 @@ class History {
   SeededRandom random_;
   FakeClock clock_;
   MemoryBlobStore blobs_;
-  FakeCheckpointSource source_;
-  MasterKey master_key_;
-  v1::Settings settings_;
-  agent::v1::StoreMemory memory_;
+  BackedUpStore store_{clock_};
   v1::Retention retention_;
   Interruption run_interruption_;
   Interruption prune_interruption_;
-  std::unique_ptr<BackupRunner> runner_;
-  std::unique_ptr<BackupRunner> other_runner_;
+  const std::unique_ptr<BackupRunner> runner_;
+  const std::unique_ptr<BackupRunner> other_runner_;
   int backups_made_ = 0;
   int backups_removed_ = 0;
 };

@@ -13,12 +13,12 @@
 #include "common/repository/layout.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/testing/fake_checkpoint_source.h"
 #include "tests/testing/fake_clock.h"
 #include "tests/testing/fault_blob_store.h"
 #include "tests/testing/hooked_blob_store.h"
 #include "tests/testing/memory_blob_store.h"
 #include "tests/testing/status_matchers.h"
+#include "tests/unit/backup-agent/retention/backed_up_store.h"
 
 namespace holdfast {
 namespace {
@@ -29,56 +29,32 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-class IgnoringObserver : public RunObserver {
- public:
-  void Update(const std::function<void(v1::Run&)>& change) override {
-    v1::Run run;
-    run.add_destinations();
-    change(run);
-  }
-};
-
 // Real backups of a store in memory, at a destination in memory.
 class PrunerTest : public testing::Test {
  protected:
-  PrunerTest() : master_key_(MasterKey::Generate()) {
-    v1::Destination& destination = *settings_.add_destinations();
-    destination.set_name("a");
-    destination.set_url("memory:");
-    runner_ = BackupRunner::Create({.source = &source_,
-                                    .master_key = &master_key_,
-                                    .clock = &clock_,
-                                    .random = &SystemRandom(),
-                                    .open_blob_store = [this](absl::string_view) {
-                                      return std::make_unique<FaultBlobStore>(blobs_);
-                                    }});
-    EXPECT_OK(runner_->PrepareDestination(destination));
+  PrunerTest()
+      : runner_(store_.MakeRunner([this] { return std::make_unique<FaultBlobStore>(blobs_); })) {
+    EXPECT_OK(store_.PrepareDestination(*runner_));
     retention_.set_keep_last(1);
   }
 
   // Takes a backup in which one table is new, and returns its id.
   std::string Backup() {
     ++tables_;
-    source_.SetFile(absl::StrCat("00", 1000 + tables_, ".sst"), absl::StrCat("table ", tables_));
-    IgnoringObserver observer;
-    BackupRunOutcome outcome = runner_->Run(
-        {.store_name = "main", .settings = settings_, .memory = memory_}, observer, {});
+    store_.source().SetFile(absl::StrCat("00", 1000 + tables_, ".sst"),
+                            absl::StrCat("table ", tables_));
+    const BackupRunOutcome outcome = store_.Backup(*runner_);
     EXPECT_OK(outcome.status);
-    memory_ = std::move(outcome.memory);
     return outcome.backup.has_value() ? outcome.backup->backup_id() : "";
   }
   // RocksDB compacted all tables away; the next backup has a new one.
   void Compact() {
-    for (int i = 1; i <= tables_; ++i) source_.RemoveFile(absl::StrCat("00", 1000 + i, ".sst"));
+    for (int i = 1; i <= tables_; ++i) {
+      store_.source().RemoveFile(absl::StrCat("00", 1000 + i, ".sst"));
+    }
   }
 
-  std::unique_ptr<StoreRepository> Open(BlobStore& blobs) {
-    const absl::StatusOr<Repository> repository = Repository::Open(blobs);
-    absl::StatusOr<std::unique_ptr<StoreRepository>> store =
-        repository->OpenStore(*StoreId::FromText(source_.state().store_id()), master_key_);
-    EXPECT_OK(store);
-    return *std::move(store);
-  }
+  std::unique_ptr<StoreRepository> Open(BlobStore& blobs) { return *store_.Open(blobs); }
   absl::StatusOr<PruneReport> Prune(const Pruner::Options& options = {}) {
     const std::unique_ptr<StoreRepository> store = Open(blobs_);
     return Pruner(*store, clock_).Prune(*RetentionPolicy::Create(retention_), options, {});
@@ -102,13 +78,10 @@ class PrunerTest : public testing::Test {
 
   FakeClock clock_;
   MemoryBlobStore blobs_;
-  FakeCheckpointSource source_;
-  MasterKey master_key_;
-  v1::Settings settings_;
-  agent::v1::StoreMemory memory_;
+  BackedUpStore store_{clock_};
   v1::Retention retention_;
   int tables_ = 0;
-  std::unique_ptr<BackupRunner> runner_;
+  const std::unique_ptr<BackupRunner> runner_;
 };
 
 TEST_F(PrunerTest, DryRunDecidesAndChangesNothing) {
@@ -202,7 +175,7 @@ TEST_F(PrunerTest, OnlyTheObjectsOfBackupsThatAreKeptStay) {
   for (int i = 0; i < backups; ++i) {
     // Tables come, and are compacted away.
     if (i % 30 == 29) Compact();
-    source_.EditState(
+    store_.source().EditState(
         [this](v1::Checkpoint& state) { *state.mutable_create_time() = ToProto(clock_.Now()); });
     Backup();
     if (i % 6 == 5 || i == backups - 1) {
@@ -273,7 +246,7 @@ TEST_F(PrunerTest, PinnedStays) {
 TEST_F(PrunerTest, AnUnreadableManifestStopsItAndIsNamed) {
   const std::string first = Backup();
   const std::string second = Backup();
-  const std::string path = BackupPath(*StoreId::FromText(source_.state().store_id()), second);
+  const std::string path = BackupPath(store_.store_id(), second);
   blobs_.Write(path, blobs_.Read(path).substr(0, 100));
   const auto before = blobs_.Contents();
   EXPECT_THAT(Prune(), StatusIs(absl::StatusCode::kDataLoss,
@@ -348,7 +321,7 @@ TEST_F(PrunerTest, HoldsALeaseWhileItRemovesObjects) {
   clock_.Advance(kDeletedKeptFor + absl::Hours(1));
   Backup();
   // Of a prune that was killed two days ago.
-  const StoreId store_id = *StoreId::FromText(source_.state().store_id());
+  const StoreId store_id = store_.store_id();
   blobs_.Write(PruneLeasePath(store_id, clock_.Now() - kPruneLeaseCountsFor), "");
   int removals = 0;
   HookedBlobStore hooked(std::make_unique<FaultBlobStore>(blobs_),
