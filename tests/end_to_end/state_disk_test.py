@@ -1,5 +1,6 @@
 """The disk of the agent's state is full: backups go on, and the status says so."""
 
+import contextlib
 import unittest
 
 import harness
@@ -11,9 +12,10 @@ MEBIBYTES = 4
 class StateDiskTest(unittest.TestCase):
 
     def test_backups_go_on_and_the_status_tells(self):
-        with harness.Instance() as instance:
-            disk = self.enterContext(shares.Tmpfs(instance.home / "agent", MEBIBYTES))
+        with harness.Instance() as instance, shares.Tmpfs(
+                instance.home / "agent", MEBIBYTES) as disk, contextlib.ExitStack() as processes:
             instance.start()
+            processes.callback(lambda: instance.agent.kill())
             instance.backup_now()
             filler = disk.target / "filler"
             with self.assertRaises(OSError), open(filler, "wb", buffering=0) as file:
