@@ -56,7 +56,7 @@ absl::Status FindNamed(OpenDestination& open, const Manifest& manifest,
     const absl::StatusOr<BlobInfo> info =
         open.blobs->Stat(ObjectPath(open.store->store_id(), entry.name()));
     progress->fetch_add(1);
-    if (!info.ok() && !absl::IsNotFound(info.status())) {
+    if (!info.ok() && !absl::IsNotFound(info.status()) && !absl::IsDataLoss(info.status())) {
       return Annotate(info.status(), absl::StrCat("look at object ", entry.name()));
     }
     if (!info.ok() || info->size_bytes != entry.sealed_size_bytes()) {

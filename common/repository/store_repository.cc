@@ -4,6 +4,7 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
@@ -27,6 +28,16 @@ constexpr size_t kMarkNoteSizeMaxBytes = 4096;
 
 constexpr size_t kSummariesMax = 10'000;   // remembered
 constexpr size_t kGoodMarksMax = 100'000;  // remembered
+
+// The backup id that `name` is but for its case, as some shares make of it; empty where it is none.
+std::string BackupIdInAnyCase(absl::string_view name) {
+  constexpr size_t kRandomLength = 8;
+  std::string id = absl::AsciiStrToUpper(name);
+  if (id.size() < kRandomLength) return "";
+  const auto random = id.end() - kRandomLength;
+  std::transform(random, id.end(), random, absl::ascii_tolower);
+  return IsBackupId(id) ? id : "";
+}
 
 }  // namespace
 
@@ -77,15 +88,34 @@ absl::StatusOr<BackupListing> StoreRepository::ListBackups() {
         return absl::OkStatus();
       }));
   std::map<std::string, uint64_t> manifests;
+  // What would be a manifest but for its name or its kind: it must not look as if it were not
+  // there.
+  std::map<std::string, absl::Status> misplaced;
   HOLDFAST_RETURN_IF_ERROR(
       ListBelow(*blobs_, BackupsPath(store_id_), [&](absl::string_view name, uint64_t size_bytes) {
-        if (IsBackupId(name)) manifests.emplace(name, size_bytes);
+        if (IsBackupId(name)) {
+          manifests.emplace(name, size_bytes);
+        } else if (const std::string id = BackupIdInAnyCase(name); !id.empty()) {
+          misplaced[id] = absl::DataLossError(
+              absl::StrCat(name, " is the manifest of backup ", id, ": give it its name back"));
+        }
         return absl::OkStatus();
       }));
+  HOLDFAST_ASSIGN_OR_RETURN(const std::vector<std::string> folders,
+                            blobs_->ListFolders(BackupsPath(store_id_)));
+  for (const std::string& folder : folders) {
+    const std::string id = BackupIdInAnyCase(folder);
+    if (id.empty()) continue;
+    misplaced[id] = absl::DataLossError(
+        absl::StrCat(folder, " is a folder in the place of a manifest: move it away"));
+  }
 
   BackupListing listing;
+  for (const auto& [backup_id, status] : misplaced) {
+    if (!manifests.contains(backup_id)) listing.damaged[backup_id] = status;
+  }
   for (const auto& [backup_id, names] : mark_names) {
-    if (manifests.contains(backup_id)) continue;
+    if (manifests.contains(backup_id) || misplaced.contains(backup_id)) continue;
     listing.orphaned_marks.insert(listing.orphaned_marks.end(), names.begin(), names.end());
   }
   const auto is_good_mark = [&](const std::string& name) -> absl::StatusOr<bool> {
@@ -287,7 +317,7 @@ absl::Status StoreRepository::AddMark(const Mark& mark, absl::Time now) {
     return absl::NotFoundError(
         absl::StrCat("there is no backup ", backup_id, " at ", blobs_->Describe()));
   }
-  HOLDFAST_RETURN_IF_ERROR(found);
+  if (!found.ok() && !absl::IsDataLoss(found)) return found;
 
   HOLDFAST_ASSIGN_OR_RETURN(const std::vector<std::string> existing, ListMarks(backup_id));
   for (const std::string& name : existing) {
@@ -394,7 +424,7 @@ absl::StatusOr<bool> StoreRepository::RemoveObject(absl::string_view object_name
                                                    absl::Time written_before) {
   const std::string path = ObjectPath(store_id_, object_name);
   const absl::StatusOr<BlobInfo> info = blobs_->Stat(path);
-  if (absl::IsNotFound(info.status())) return false;
+  if (absl::IsNotFound(info.status()) || absl::IsDataLoss(info.status())) return false;
   HOLDFAST_RETURN_IF_ERROR(info.status());
   if (info->write_time >= written_before) return false;
   const absl::Status deleted = blobs_->Delete(path);

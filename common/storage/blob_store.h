@@ -84,8 +84,9 @@ struct PlaceWarning {
 //   PERMISSION_DENIED    not allowed, or read-only
 //   UNAVAILABLE          transient, or the whole place is gone (a share that is not mounted); the
 //                        retrying decorator retries exactly this code
-//   FAILED_PRECONDITION  something that is no blob has that name, or one of a folder above
-//   CANCELLED            the caller gave up; nothing further is modified
+//   DATA_LOSS            something that can be no blob is in its place, such as a link
+//   FAILED_PRECONDITION  a folder has that name, or something that is no folder one of a folder
+//   above CANCELLED            the caller gave up; nothing further is modified
 class BlobStore {
  public:
   virtual ~BlobStore() = default;

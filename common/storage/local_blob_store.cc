@@ -32,9 +32,16 @@ absl::Status NoBlobError(absl::string_view name) {
   return absl::NotFoundError(absl::StrCat("no blob ", name));
 }
 
-absl::Status NotABlobError(absl::string_view path) {
+// In the place of a folder.
+absl::Status NotAFolderError(absl::string_view path) {
   return absl::FailedPreconditionError(
       absl::StrCat(path, " is neither a regular file nor a folder: something else put it there"));
+}
+
+// In the place of a blob.
+absl::Status NotABlobError(absl::string_view path) {
+  return absl::DataLossError(
+      absl::StrCat(path, " is not a regular file: something else put it there"));
 }
 
 // Says what to do where the system does not allow to write.
@@ -179,7 +186,7 @@ absl::Status LocalBlobStore::CheckFolder(absl::string_view folder) const {
     if (info->type == FileType::kRegular) {
       return absl::NotFoundError(absl::StrCat(path, " is a file, not a folder"));
     }
-    if (info->type != FileType::kDirectory) return NotABlobError(path);
+    if (info->type != FileType::kDirectory) return NotAFolderError(path);
   }
   return absl::OkStatus();
 }
@@ -230,8 +237,8 @@ absl::Status LocalBlobStore::Put(absl::string_view name, ByteSource& source) {
 }
 
 absl::Status LocalBlobStore::Replace(absl::string_view name, ByteSource& source) {
-  const absl::StatusOr<BlobInfo> existing = Stat(name);
-  if (!existing.ok() && !absl::IsNotFound(existing.status())) return existing.status();
+  const absl::Status existing = Stat(name).status();
+  if (!existing.ok() && !absl::IsNotFound(existing) && !absl::IsDataLoss(existing)) return existing;
   return WriteBlob(name, source, DurableFile::Existing::kReplace);
 }
 
@@ -321,9 +328,12 @@ absl::Status LocalBlobStore::List(absl::string_view prefix,
     const absl::StatusOr<FileInfo> info = GetFileInfo(PathOf(name));
     if (absl::IsNotFound(info.status())) return absl::OkStatus();
     HOLDFAST_RETURN_IF_ERROR(info.status());
-    if (info->type != FileType::kRegular) return absl::OkStatus();  // exchanged since it was listed
+    if (info->type == FileType::kDirectory) return absl::OkStatus();  // exchanged meanwhile
+    // What is not regular is listed all the same: that a blob can't be read must not look as if it
+    // were not there.
+    const bool is_blob = info->type == FileType::kRegular;
     return visit({.name = name,
-                  .size_bytes = static_cast<uint64_t>(info->size_bytes),
+                  .size_bytes = is_blob ? static_cast<uint64_t>(info->size_bytes) : 0,
                   .write_time = info->modify_time});
   });
 }
@@ -342,7 +352,7 @@ absl::Status LocalBlobStore::WalkFiles(
       std::string name = folder.empty() ? entry.name : absl::StrCat(folder, "/", entry.name);
       if (entry.type == FileType::kDirectory && CheckBlobName(name).ok()) {
         folders_to_list.push_back(std::move(name));
-      } else if (entry.type == FileType::kRegular) {
+      } else if (entry.type != FileType::kDirectory) {
         HOLDFAST_RETURN_IF_ERROR(visit(name));
       }
     }
@@ -371,7 +381,8 @@ absl::StatusOr<std::vector<std::string>> LocalBlobStore::ListFolders(absl::strin
 }
 
 absl::Status LocalBlobStore::Delete(absl::string_view name) {
-  HOLDFAST_RETURN_IF_ERROR(Stat(name).status());
+  const absl::Status existing = Stat(name).status();
+  if (!existing.ok() && !absl::IsDataLoss(existing)) return existing;
   const absl::StatusOr<UniqueFd> folder = OpenFolder(FolderOfBlob(name));
   if (absl::IsNotFound(folder.status())) return NoBlobError(name);
   HOLDFAST_RETURN_IF_ERROR(folder.status());
@@ -389,7 +400,9 @@ absl::StatusOr<uint64_t> LocalBlobStore::RemoveLeftovers(absl::Time before) {
     const std::string path = PathOf(name);
     if (!absl::StartsWith(NameOf(path), kTemporaryPrefix)) return absl::OkStatus();
     const absl::StatusOr<FileInfo> info = GetFileInfo(path);
-    if (!info.ok() || info->modify_time >= before) return absl::OkStatus();
+    if (!info.ok() || info->type != FileType::kRegular || info->modify_time >= before) {
+      return absl::OkStatus();
+    }
     const absl::Status status = RemoveFile(path);
     if (absl::IsNotFound(status)) return absl::OkStatus();
     HOLDFAST_RETURN_IF_ERROR(status);

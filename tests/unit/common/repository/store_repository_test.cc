@@ -1,5 +1,9 @@
 #include "common/repository/store_repository.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,6 +13,7 @@
 #include "absl/strings/str_replace.h"
 #include "common/base/thread.h"
 #include "common/io/durable_file.h"
+#include "common/io/files.h"
 #include "common/io/xxh3_stream.h"
 #include "common/storage/local_blob_store.h"
 #include "gmock/gmock.h"
@@ -85,6 +90,54 @@ TEST_F(StoreRepositoryTest, BackupsComeBackFileForFile) {
     EXPECT_EQ(Xxh3Of(bytes), file.xxh3_128()) << file.name();
   }
   EXPECT_TRUE(read == files);
+}
+
+// On a real directory: a manifest that is something else must not look as if it had been removed,
+// for prune would take what it needs.
+class MisplacedManifestTest : public testing::Test {
+ protected:
+  MisplacedManifestTest() : key_(MasterKey::Generate()) {
+    blobs_ = *LocalBlobStore::Open(directory_.path());
+    const absl::StatusOr<Repository> repository = Repository::Create(*blobs_, kNow);
+    EXPECT_OK(repository);
+    store_ = *repository->OpenOrCreateStore(StoreId::Generate(), key_, nullptr, kNow);
+  }
+  std::string PathOf(absl::string_view name) const {
+    return directory_.Path(absl::StrCat(BackupsPath(store_->store_id()), "/", name));
+  }
+  absl::StatusOr<BackupListing> List() { return store_->ListBackups(); }
+
+  static constexpr char kId[] = "20261122T183500.123Z-1f9a2b3c";
+  TempDir directory_;
+  MasterKey key_;
+  std::unique_ptr<LocalBlobStore> blobs_;
+  std::unique_ptr<StoreRepository> store_;
+};
+
+TEST_F(MisplacedManifestTest, IsNamedWhateverItIs) {
+  ASSERT_OK(MakeDirectories(PathOf("")));
+  const auto is_named = [](absl::string_view why) {
+    return ElementsAre(
+        Pair(kId, StatusIs(absl::StatusCode::kDataLoss, HasSubstr(std::string(why)))));
+  };
+  ASSERT_EQ(symlink("/dev/null", PathOf(kId).c_str()), 0);
+  EXPECT_THAT(List()->damaged, is_named("not a regular file"));
+  // It can be given up.
+  repository::v1::Mark mark;
+  mark.set_backup_id(kId);
+  mark.set_kind(Mark::KIND_DELETED);
+  ASSERT_OK(store_->AddMark(mark, kNow));
+  EXPECT_THAT(List()->deleted, ElementsAre(Key(kId)));
+  ASSERT_OK(store_->RemoveBackup(kId, kNow + absl::Hours(1)));
+
+  ASSERT_EQ(mkfifo(PathOf(kId).c_str(), 0600), 0);
+  EXPECT_THAT(List()->damaged, is_named("not a regular file"));
+  ASSERT_EQ(unlink(PathOf(kId).c_str()), 0);
+  ASSERT_OK(MakeDirectories(PathOf(kId)));
+  EXPECT_THAT(List()->damaged, is_named("a folder in the place of a manifest"));
+  ASSERT_EQ(rmdir(PathOf(kId).c_str()), 0);
+  ASSERT_OK(WriteFileDurably(PathOf("20261122T183500.123Z-1F9A2B3C"), "x", {.mode = 0600}));
+  EXPECT_THAT(List()->damaged, is_named("give it its name back"));
 }
 
 TEST_F(StoreRepositoryTest, NothingOfTheFilesShowsAtTheDestination) {
