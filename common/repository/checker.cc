@@ -5,6 +5,8 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
+#include <string>
 #include <tuple>
 #include <utility>
 
@@ -15,6 +17,7 @@
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
 #include "common/io/xxh3_stream.h"
+#include "common/repository/deciding_marks.h"
 #include "common/repository/sealed_object.h"
 
 namespace holdfast {
@@ -402,8 +405,19 @@ class StoreCheck {
     object.files.insert(place, std::move(added));
   }
 
+  // Those that decide something: what a newer mark has answered since matters to nobody.
   absl::Status CheckMarks() {
+    std::map<std::string, DecidingMarks> marks;
     for (const std::string& name : mark_names_) {
+      const absl::StatusOr<ParsedMarkName> parsed = ParseMarkName(name);
+      if (parsed.ok()) marks[parsed->backup_id].Add(name, parsed->kind);
+    }
+    std::set<std::string> deciding;
+    for (const auto& [backup_id, of_backup] : marks) {
+      deciding.insert({of_backup.deletion, of_backup.pin, of_backup.health, of_backup.drill});
+    }
+    deciding.erase("");
+    for (const std::string& name : deciding) {
       HOLDFAST_RETURN_IF_ERROR(cancellation_.status());
       const absl::Status status = store_.ReadMark(name).status();
       if (status.ok() || absl::IsNotFound(status)) continue;

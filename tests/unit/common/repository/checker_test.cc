@@ -27,6 +27,7 @@ using testing::Field;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Matcher;
+using testing::SizeIs;
 using testing::UnorderedElementsAre;
 
 std::string Flip(std::string bytes, size_t offset) {
@@ -244,6 +245,20 @@ TEST_F(CheckerTest, DamagedManifestsAndMarksAndKeysAreFound) {
   }
   ASSERT_EQ(expected.size(), 3u);
   ExpectFindings(testing::UnorderedElementsAreArray(expected));
+}
+
+TEST_F(CheckerTest, AMarkThatANewerOneHasAnsweredMayBeDamaged) {
+  Mark mark;
+  mark.set_backup_id(first_);
+  mark.set_kind(Mark::KIND_PINNED);
+  ASSERT_OK(backups_.store->AddMark(mark, backups_.now));
+  for (const auto& [path, bytes] : backups_.blobs.Contents()) {
+    if (absl::StrContains(path, "/marks/")) backups_.blobs.Write(path, Flip(bytes, 130));
+  }
+  ExpectFindings(SizeIs(1));
+  mark.set_kind(Mark::KIND_UNPINNED);
+  ASSERT_OK(backups_.store->AddMark(mark, backups_.now + absl::Seconds(1)));
+  ExpectFindings(IsEmpty());
 }
 
 TEST_F(CheckerTest, AKeyFileOfAnotherMasterKeyShowsItsHeader) {
