@@ -31,9 +31,9 @@ absl::Status CheckAllIsReadable(const BackupListing& listing) {
       "; nothing is deleted until it can be read. Mend it from another destination with `holdfast "
       "check --repair`";
   for (const auto& [backup_id, status] : listing.damaged) {
-    return absl::DataLossError(absl::StrCat(
-        "what backup ", backup_id, " needs can't be told: ", status.message(), kAdvice,
-        ", or give the backup up with `holdfast backup delete ", backup_id, "`"));
+    return absl::DataLossError(
+        absl::StrCat("what backup ", backup_id, " needs can't be told: ", status.message(), kAdvice,
+                     ", or give the backup up with `holdfast backup delete ", backup_id, "`"));
   }
   for (const auto& [path, status] : listing.damaged_marks) {
     return absl::DataLossError(

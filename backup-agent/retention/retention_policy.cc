@@ -7,6 +7,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/civil_time.h"
+#include "common/base/status_macros.h"
+#include "common/config/setting_rules.h"
 #include "common/messages/proto_time.h"
 
 namespace holdfast {
@@ -82,12 +84,9 @@ absl::StatusOr<RetentionPolicy> RetentionPolicy::Create(const v1::Retention& ret
   if (within < absl::ZeroDuration() || within > kWithinMax) {
     return absl::InvalidArgumentError("retention.keep_within: is 0 to 10 years");
   }
-  const std::string& name = retention.time_zone();
   absl::TimeZone zone = absl::UTCTimeZone();
-  if (!name.empty() && !absl::LoadTimeZone(name, &zone)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("retention.time_zone: there is no zone \"", name,
-                     "\"; use a name of the IANA database, such as Europe/Berlin"));
+  if (!retention.time_zone().empty()) {
+    HOLDFAST_ASSIGN_OR_RETURN(zone, ParseTimeZone(retention.time_zone()), "retention.time_zone");
   }
   return RetentionPolicy(retention, zone);
 }

@@ -257,7 +257,7 @@ TEST_F(PrunerTest, AnUnreadableManifestStopsItAndIsNamed) {
 TEST_F(PrunerTest, AnUnreadableManifestThatIsGivenUpGoesLikeADeletedBackup) {
   Backup();
   const std::string second = Backup();
-  const std::string path = BackupPath(*StoreId::FromText(source_.state().store_id()), second);
+  const std::string path = BackupPath(store_.store_id(), second);
   blobs_.Write(path, blobs_.Read(path).substr(0, 100));
   ASSERT_OK(DeleteBackup(*Open(blobs_), second, clock_.Now()));
   Backup();
@@ -277,7 +277,7 @@ TEST_F(PrunerTest, AnUnreadableManifestThatIsGivenUpGoesLikeADeletedBackup) {
 TEST_F(PrunerTest, AManifestThatIsMendedAfterItWasGivenUpCanBeTakenBack) {
   Backup();
   const std::string second = Backup();
-  const std::string path = BackupPath(*StoreId::FromText(source_.state().store_id()), second);
+  const std::string path = BackupPath(store_.store_id(), second);
   const std::string whole = blobs_.Read(path);
   blobs_.Write(path, whole.substr(0, 100));
   ASSERT_OK(DeleteBackup(*Open(blobs_), second, clock_.Now()));
