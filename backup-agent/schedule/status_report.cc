@@ -114,6 +114,7 @@ StatusReport ReportStatus(const StoreKnowledge& known, absl::string_view key_fin
     *status.mutable_last_backup() = *last_backup;
     *status.mutable_last_backup_age() = ToProto(age);
   }
+  verdict.has_backup_at_too_few = last_backup == nullptr && !known.catalog.backups().empty();
   for (const v1::Destination& destination : settings.destinations()) {
     AddDestination(known, destination, clock, status, verdict);
   }

@@ -486,7 +486,8 @@ void StoreUpkeep::EndProof(v1::Proof proof) {
     memory.set_last_error(proof.error());
     if (proof.shares() > 1) memory.set_next_share(memory.next_share() + 1);
   } else {
-    if (proof.state() == v1::Proof::STATE_FAILED) {
+    // Who named a backup is told; that it is not there says nothing of the destination.
+    if (proof.state() == v1::Proof::STATE_FAILED && current_->proof.backup_id().empty()) {
       memory.set_last_error(
           absl::StrCat("the last ", Word(proof.kind()), " could not be made: ", proof.error()));
     }

@@ -106,8 +106,11 @@ VerdictOutput ReachVerdict(const VerdictInput& input) {
   }
   if (!input.last_backup_age.has_value()) {
     add(v1::BackupStatus::VERDICT_NO_BACKUP,
-        input.is_automatic ? "there is no backup yet; the first one will be taken at its time"
-                           : "there is no backup yet, and automatic backups are off: trigger one");
+        input.has_backup_at_too_few
+            ? "no backup is yet at as many destinations as the settings require"
+        : input.is_automatic
+            ? "there is no backup yet; the first one will be taken at its time"
+            : "there is no backup yet, and automatic backups are off: trigger one");
   }
   return output;
 }

@@ -15,6 +15,8 @@ namespace holdfast {
 struct VerdictInput {
   // How long the newest backup that enough destinations hold is old; absent where there is none.
   std::optional<absl::Duration> last_backup_age;
+  // Whether there is one that fewer destinations hold.
+  bool has_backup_at_too_few = false;
   // How long the agent has known the store: what is overdue where there is no backup.
   absl::Duration known_for;
   absl::Duration interval;

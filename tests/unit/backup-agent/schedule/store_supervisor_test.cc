@@ -1192,6 +1192,27 @@ TEST_F(StoreSupervisorTest, DamageThatAProofFoundDegradesTheVerdict) {
   EXPECT_EQ(supervisor_->GetStatus().verdict(), v1::BackupStatus::VERDICT_DEGRADED);
 }
 
+TEST_F(StoreSupervisorTest, ADrillOfABackupThatIsNotThereSaysNothingOfTheDestination) {
+  Start();
+  TakeBackup(1);
+  v1::Proof result;
+  result.set_state(v1::Proof::STATE_FAILED);
+  result.set_error("there is no such backup");
+  runner_.SetProof(result);
+  v1::StartProofRequest request;
+  request.set_kind(v1::Proof::KIND_DRILL);
+  request.set_backup_id("20261122T183500.123Z-1f9a2b3c");
+  ASSERT_OK_AND_ASSIGN(const v1::Proof named,
+                       supervisor_->upkeep().StartProof(request, supervisor_->GetSettings()));
+  EXPECT_EQ(AwaitProofEnd(named.proof_id()).error(), "there is no such backup");
+  EXPECT_THAT(supervisor_->GetStatus().reason(), Not(HasSubstr("could not be made")));
+  request.clear_backup_id();
+  ASSERT_OK_AND_ASSIGN(const v1::Proof newest,
+                       supervisor_->upkeep().StartProof(request, supervisor_->GetSettings()));
+  AwaitProofEnd(newest.proof_id());
+  EXPECT_THAT(supervisor_->GetStatus().reason(), HasSubstr("could not be made"));
+}
+
 TEST_F(StoreSupervisorTest, ProofsBeginByThemselvesAnHourAfterTheFirstBackup) {
   Start();
   runner_.AwaitListings(1);

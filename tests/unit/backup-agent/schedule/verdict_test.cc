@@ -77,6 +77,17 @@ TEST(VerdictTest, EverythingThatIsNotAsItShouldBeDegrades) {
   EXPECT_EQ(verdict_of(input), "the agent can't save its state: no space left");
 }
 
+TEST(VerdictTest, ABackupAtTooFewDestinationsIsNotNone) {
+  VerdictInput input = Healthy();
+  input.last_backup_age.reset();
+  input.known_for = absl::Minutes(1);
+  EXPECT_THAT(ReachVerdict(input).reason, HasSubstr("there is no backup yet"));
+  input.has_backup_at_too_few = true;
+  const VerdictOutput output = ReachVerdict(input);
+  EXPECT_EQ(output.verdict, v1::BackupStatus::VERDICT_NO_BACKUP);
+  EXPECT_THAT(output.reason, HasSubstr("at as many destinations as the settings require"));
+}
+
 TEST(VerdictTest, BackupIsOverdueAfterTheIntervalAndHalfOfIt) {
   VerdictInput input = Healthy();
   input.last_backup_age = absl::Hours(6);
