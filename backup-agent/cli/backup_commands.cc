@@ -319,8 +319,13 @@ absl::Status RunCommand(const BackupMarkArguments& arguments, CommandContext& co
   request.set_backup_id(arguments.backup_id);
   request.set_mark(mark);
   HOLDFAST_ASSIGN_OR_RETURN(const v1::MarkBackupResponse response, agent.MarkBackup(request));
-  if (context.global.json) return context.console.WriteLine(MessageToJson(response));
+  if (context.global.json) {
+    HOLDFAST_RETURN_IF_ERROR(context.console.WriteLine(MessageToJson(response)));
+  }
+  std::vector<std::string> not_marked;
   for (const v1::DestinationMark& destination : response.destinations()) {
+    if (!destination.error().empty()) not_marked.push_back(destination.destination_name());
+    if (context.global.json) continue;
     if (destination.marked()) {
       HOLDFAST_RETURN_IF_ERROR(
           context.console.WriteLine(absl::StrCat(arguments.mark, " backup ", arguments.backup_id,
@@ -330,7 +335,13 @@ absl::Status RunCommand(const BackupMarkArguments& arguments, CommandContext& co
           absl::StrCat("destination ", destination.destination_name(), ": ", destination.error()));
     }
   }
-  return absl::OkStatus();
+  if (mark == v1::MarkBackupRequest::MARK_UNDELETED && !context.global.json) {
+    context.console.Note("retention deletes it again with the next backup unless it is pinned");
+  }
+  if (not_marked.empty()) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat("backup ", arguments.backup_id, " could not be marked at ",
+                   absl::StrJoin(not_marked, ", "), ": say it again once they can be reached"));
 }
 
 }  // namespace holdfast

@@ -196,7 +196,9 @@ absl::Status Summarise(const DestinationConfig& destination, const DestinationRe
       is_key_only ? absl::StatusCode::kPermissionDenied : absl::StatusCode::kDataLoss,
       absl::StrCat("the repository at ", destination.url, " has ",
                    FormatCount(faults.size(), "fault"),
-                   checked.repairs.has_value() ? " that could not be repaired" : ""));
+                   checked.repairs.has_value()
+                       ? " that could not be repaired"
+                       : "; `holdfast check --repair` mends what another destination holds whole"));
 }
 
 // Shows how the check of one destination goes.

@@ -13,8 +13,6 @@
 #include "backup-agent/restore/restorer.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
-#include "common/io/files.h"
-#include "common/io/path.h"
 #include "common/repository/backup_copier.h"
 #include "common/storage/open_blob_store.h"
 
@@ -23,17 +21,6 @@ namespace holdfast {
 namespace {
 
 using Result = CopiedBackup::Result;
-
-constexpr mode_t kFolderMode = 0700;
-
-// Makes the last part of the path of a place that is a directory.
-absl::Status MakeDirectoryOf(const std::string& url) {
-  const absl::StatusOr<std::string> directory = DirectoryOfBlobStoreUrl(url);
-  if (!directory.ok()) return absl::OkStatus();
-  HOLDFAST_ASSIGN_OR_RETURN(const bool exists, FileExists(*directory));
-  HOLDFAST_ASSIGN_OR_RETURN(const bool has_parent, FileExists(FolderOf(*directory)));
-  return exists || !has_parent ? absl::OkStatus() : MakeDirectories(*directory, kFolderMode);
-}
 
 // Where the copies go.
 struct Target {
@@ -44,7 +31,9 @@ struct Target {
 
 absl::StatusOr<Target> OpenTarget(const DestinationConfig& destination, bool may_create,
                                   CommandContext& context) {
-  if (may_create) HOLDFAST_RETURN_IF_ERROR(MakeDirectoryOf(destination.url));
+  if (may_create) {
+    HOLDFAST_RETURN_IF_ERROR(MakeBlobStoreFolder(destination.url, context.cancellation).status());
+  }
   const auto seems_not_mounted = [&](const absl::Status& status) {
     return absl::FailedPreconditionError(absl::StrCat(
         status.message(), may_create ? ""
@@ -64,6 +53,9 @@ absl::StatusOr<Target> OpenTarget(const DestinationConfig& destination, bool may
   }
   HOLDFAST_RETURN_IF_ERROR(repository.status());
   target.repository.emplace(*std::move(repository));
+  if (const std::string warning = target.place.blobs->Warning().text; !warning.empty()) {
+    context.console.Complain(absl::StrCat("warning: ", destination.url, ": ", warning));
+  }
   return target;
 }
 

@@ -199,6 +199,19 @@ absl::Status RestoreOrSalvage(const OpenedRestorer& damaged, const absl::Status&
   return absl::DataLossError(SummarizeSalvage(result));
 }
 
+// Where the backup may be whole: also at the destinations of a configuration, if there is one.
+absl::StatusOr<std::vector<DestinationConfig>> WithConfiguredDestinations(
+    std::vector<DestinationConfig> destinations, const RestoreArguments& arguments,
+    CommandContext& context) {
+  if (arguments.source.empty()) return destinations;
+  HOLDFAST_ASSIGN_OR_RETURN(const std::optional<Config> config, LoadCommandConfigIfAny(context));
+  if (!config.has_value()) return destinations;
+  HOLDFAST_ASSIGN_OR_RETURN(const std::vector<DestinationConfig> configured,
+                            FindDestinations("", context));
+  destinations.insert(destinations.end(), configured.begin(), configured.end());
+  return destinations;
+}
+
 absl::Status AcceptSalvaged(const RestoreArguments& arguments, CommandContext& context) {
   const std::string target = AbsolutePath(arguments.target);
   HOLDFAST_ASSIGN_OR_RETURN(const store::v1::DataDirectoryState state,
@@ -250,8 +263,9 @@ absl::Status RunCommand(const RestoreArguments& arguments, CommandContext& conte
       *opened.restorer, target, {.as_new_store = arguments.as_new_store}, context);
   if (absl::IsDataLoss(result.status())) {
     if (arguments.salvage) {
-      return RestoreOrSalvage(opened, result.status(), destinations, key, target, arguments,
-                              context);
+      HOLDFAST_ASSIGN_OR_RETURN(const std::vector<DestinationConfig> all,
+                                WithConfiguredDestinations(destinations, arguments, context));
+      return RestoreOrSalvage(opened, result.status(), all, key, target, arguments, context);
     }
     return absl::DataLossError(absl::StrCat(result.status().message(),
                                             "\nanother backup (--backup) or destination (--from) "
