@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -334,11 +335,10 @@ std::string FormatPrune(const v1::PruneBackupsResponse& pruned, bool is_dry_run)
       continue;
     }
     for (const v1::RetentionDecision& decision : destination.decisions()) {
+      std::vector<std::string> reasons(decision.reasons().begin(), decision.reasons().end());
+      if (!decision.kept()) reasons.insert(reasons.begin(), "no rule keeps it");
       absl::StrAppend(&text, "  ", decision.kept() ? "keep    " : "delete  ", decision.backup_id(),
-                      "  ",
-                      decision.kept() ? absl::StrJoin(decision.reasons(), ", ")
-                                      : std::string("no rule keeps it"),
-                      "\n");
+                      "  ", absl::StrJoin(reasons, ", "), "\n");
     }
     if (is_dry_run) continue;
     absl::StrAppend(

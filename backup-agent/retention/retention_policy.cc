@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <functional>
-#include <set>
+#include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -117,6 +117,11 @@ std::vector<RetentionDecision> RetentionPolicy::Decide(
       return;
     }
   };
+  const auto say_what_is_damaged = [&] {
+    for (size_t i = 0; i < backups.size(); ++i) {
+      if (backups[i].is_damaged) decisions[i].reasons.push_back("damaged");
+    }
+  };
 
   for (size_t i = 0; i < backups.size(); ++i) {
     if (backups[i].is_pinned) keep(i, "pinned");
@@ -127,12 +132,16 @@ std::vector<RetentionDecision> RetentionPolicy::Decide(
               [](const RetentionCandidate& one) { return one.is_proven && !one.is_damaged; });
   if (!HasRules()) {
     for (size_t i = 0; i < backups.size(); ++i) keep(i, "all are kept");
+    say_what_is_damaged();
     return decisions;
   }
 
-  for (size_t i = backups.size(); i-- > 0;) {
-    if (backups.size() - i > retention_.keep_last()) break;
+  // A damaged one takes no place of a whole one, and stays while those around it do: it may be
+  // mended from another destination.
+  uint32_t last = 0;
+  for (size_t i = backups.size(); i-- > 0 && last < retention_.keep_last();) {
     keep(i, "one of the last");
+    if (!backups[i].is_damaged) ++last;
   }
   const absl::Duration within = FromProto(retention_.keep_within());
   absl::Duration age;
@@ -154,13 +163,20 @@ std::vector<RetentionDecision> RetentionPolicy::Decide(
       {{"yearly", YearOf}, retention_.keep_yearly()},
   };
   for (const auto& [calendar, count] : calendars) {
-    std::set<std::string> periods;
-    for (size_t i = backups.size(); i-- > 0 && periods.size() < count;) {
-      std::string period = calendar.period(absl::ToCivilSecond(backups[i].time, zone_));
-      if (!periods.insert(period).second) continue;
-      keep(i, absl::StrCat(calendar.name, " ", period));
+    // Of each period the last that is whole, or the last of all where none is.
+    std::map<std::string, size_t> chosen;
+    for (size_t i = backups.size(); i-- > 0 && count > 0;) {
+      const std::string period = calendar.period(absl::ToCivilSecond(backups[i].time, zone_));
+      const auto found = chosen.find(period);
+      if (found == chosen.end()) {
+        if (chosen.size() < count) chosen.emplace(period, i);
+      } else if (backups[found->second].is_damaged && !backups[i].is_damaged) {
+        found->second = i;
+      }
     }
+    for (const auto& [period, i] : chosen) keep(i, absl::StrCat(calendar.name, " ", period));
   }
+  say_what_is_damaged();
   return decisions;
 }
 

@@ -27,8 +27,8 @@ struct RetentionDecision {
   std::string backup_id;
   absl::Time time;
   bool is_kept = false;
-  // For people, in the order of the rules: "within 48h", "daily 2026-11-22", "pinned". Empty where
-  // no rule keeps it.
+  // For people, in the order of the rules: "within 48h", "daily 2026-11-22", "pinned"; and at the
+  // end "damaged" where it is, whether or not it is kept.
   std::vector<std::string> reasons;
 };
 

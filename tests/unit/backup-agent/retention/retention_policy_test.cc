@@ -48,7 +48,9 @@ class RetentionPolicyTest : public testing::Test {
   std::set<std::string> Kept() {
     std::set<std::string> kept;
     for (const RetentionDecision& decision : Decide()) {
-      EXPECT_EQ(decision.is_kept, !decision.reasons.empty());
+      std::vector<std::string> rules = decision.reasons;
+      if (!rules.empty() && rules.back() == "damaged") rules.pop_back();
+      EXPECT_EQ(decision.is_kept, !rules.empty());
       if (decision.is_kept) kept.insert(decision.backup_id);
     }
     return kept;
@@ -128,9 +130,40 @@ TEST_F(RetentionPolicyTest, TheNewestThatIsNotDamagedStays) {
   backups_[4].is_damaged = true;
   backups_[3].is_damaged = true;
   backups_[1].is_proven = true;
-  EXPECT_THAT(Kept(), ElementsAre("b2", "b3", "b5"));
+  EXPECT_THAT(Kept(), ElementsAre("b2", "b3", "b4", "b5"));
   backups_[1].is_damaged = true;  // what was proven before is not any more
+  EXPECT_THAT(Kept(), ElementsAre("b3", "b4", "b5"));
+}
+
+TEST_F(RetentionPolicyTest, ADamagedBackupStandsForItsPeriodOnlyWhereNoneIsWhole) {
+  retention_.set_keep_daily(2);
+  Add(At("2026-11-01 08:00"));
+  Add(At("2026-11-02 08:00")).is_damaged = true;
+  Add(At("2026-11-02 12:00")).is_damaged = true;
+  Add(At("2026-11-03 04:00"));
+  Add(At("2026-11-03 08:00"));
+  Add(At("2026-11-03 12:00")).is_damaged = true;
   EXPECT_THAT(Kept(), ElementsAre("b3", "b5"));
+  EXPECT_THAT(ReasonsOf("b3"), ElementsAre("daily 2026-11-02", "damaged"));
+  EXPECT_THAT(ReasonsOf("b5"), ElementsAre("the newest", "daily 2026-11-03"));
+  EXPECT_THAT(ReasonsOf("b6"), ElementsAre("damaged"));
+}
+
+TEST_F(RetentionPolicyTest, DamagedBackupsTakeNoPlaceAmongTheLast) {
+  retention_.set_keep_last(2);
+  AddEvery(absl::Hours(4), 5, At("2026-11-01 00:00"));
+  backups_[3].is_damaged = true;
+  EXPECT_THAT(Kept(), ElementsAre("b3", "b4", "b5"));
+  EXPECT_THAT(ReasonsOf("b4"), ElementsAre("one of the last", "damaged"));
+  for (RetentionCandidate& backup : backups_) backup.is_damaged = true;
+  EXPECT_EQ(Kept().size(), 5u) << "nothing goes before there is a whole one";
+}
+
+TEST_F(RetentionPolicyTest, WithinKeepsDamagedOnes) {
+  *retention_.mutable_keep_within() = ToProto(absl::Hours(8));
+  AddEvery(absl::Hours(4), 5, At("2026-11-01 00:00"));
+  backups_[3].is_damaged = true;
+  EXPECT_THAT(Kept(), ElementsAre("b3", "b4", "b5"));
 }
 
 // The clock of the machine jumps fourteen years ahead for one backup, and back.
@@ -180,13 +213,21 @@ TEST_F(RetentionPolicyTest, WrongFieldsAreNamed) {
 std::set<std::string> KeptByThePlainRule(const std::vector<RetentionCandidate>& all) {
   std::set<std::string> kept;
   const absl::Time newest = all.back().time;
+  for (auto one = all.rbegin(); one != all.rend(); ++one) {
+    if (one->is_damaged) continue;
+    kept.insert(one->backup_id);
+    break;
+  }
   for (const RetentionCandidate& one : all) {
     if (newest - one.time <= absl::Hours(48)) kept.insert(one.backup_id);
   }
   const auto keep_last_of_each = [&](const char* period_format, size_t count) {
-    std::map<std::string, std::string> last;  // by period, which sorts by time
-    for (const RetentionCandidate& one : all) {
-      last[absl::FormatTime(period_format, one.time, absl::UTCTimeZone())] = one.backup_id;
+    std::map<std::string, std::string> last;       // by period, which sorts by time
+    for (const bool is_damaged : {true, false}) {  // so that a whole one stands before any other
+      for (const RetentionCandidate& one : all) {
+        if (one.is_damaged != is_damaged) continue;
+        last[absl::FormatTime(period_format, one.time, absl::UTCTimeZone())] = one.backup_id;
+      }
     }
     for (auto entry = last.rbegin(); entry != last.rend() && count > 0; ++entry, --count) {
       kept.insert(entry->second);
@@ -199,13 +240,15 @@ std::set<std::string> KeptByThePlainRule(const std::vector<RetentionCandidate>& 
   return kept;
 }
 
-// As it goes in use: after each backup what is not kept is gone for the next decision.
+// As it goes in use: after each backup what is not kept is gone for the next decision. Some are
+// damaged: now and then one, and once all of two days.
 TEST_F(RetentionPolicyTest, TwoThousandBackupsEndAsTheRuleSays) {
   retention_ = DefaultRetention();
   const absl::Time begin = At("2024-02-28 02:00");
   std::vector<RetentionCandidate> all;
   for (int i = 0; i < 2000; ++i) {
-    all.push_back(Add(begin + i * absl::Hours(4)));
+    Add(begin + i * absl::Hours(4)).is_damaged = i % 11 == 3 || (i >= 1900 && i < 1912);
+    all.push_back(backups_.back());
     all.back().backup_id = backups_.back().backup_id = absl::StrCat("n", i);
     const std::set<std::string> kept = Kept();
     if (i % 97 == 0 || i == 1999) {
