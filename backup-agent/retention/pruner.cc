@@ -96,9 +96,17 @@ absl::StatusOr<PruneReport> Pruner::Prune(const RetentionPolicy& policy, const O
 
 absl::Status Pruner::DeleteBackups(const Options& options, PruneReport& report,
                                    const Cancellation& cancellation) {
-  for (const RetentionDecision& decision : report.decisions) {
+  for (RetentionDecision& decision : report.decisions) {
     if (decision.is_kept) continue;
     HOLDFAST_RETURN_IF_ERROR(Step(options, cancellation));
+    // Somebody may have pinned it since it was decided.
+    HOLDFAST_ASSIGN_OR_RETURN(const bool is_pinned, store_.IsPinned(decision.backup_id),
+                              absl::StrCat("read the marks of backup ", decision.backup_id));
+    if (is_pinned) {
+      decision.is_kept = true;
+      decision.reasons.insert(decision.reasons.begin(), "pinned");
+      continue;
+    }
     const absl::Status marked =
         store_.AddMark(MakeMark(Mark::KIND_DELETED, decision.backup_id, "retention"), clock_.Now());
     if (absl::IsNotFound(marked)) continue;  // another prune was first
@@ -205,8 +213,15 @@ absl::Status Pruner::RemoveObjects(const std::vector<std::pair<std::string, uint
 absl::Status DeleteBackup(StoreRepository& store, const std::string& backup_id, absl::Time now) {
   HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, store.ListBackups(), "list the backups");
   const Mark deleted = MakeMark(Mark::KIND_DELETED, backup_id, "asked for");
-  // One that can't be read is given up; nothing is known of it.
-  if (listing.damaged.contains(backup_id)) return store.AddMark(deleted, now);
+  // One that can't be read is given up, with its pin: nothing is known of it.
+  if (listing.damaged.contains(backup_id)) {
+    HOLDFAST_ASSIGN_OR_RETURN(const bool is_pinned, store.IsPinned(backup_id));
+    if (is_pinned) {
+      HOLDFAST_RETURN_IF_ERROR(
+          store.AddMark(MakeMark(Mark::KIND_UNPINNED, backup_id, "given up"), now));
+    }
+    return store.AddMark(deleted, now);
+  }
   const ListedBackup* const listed = listing.Find(backup_id);
   if (listed == nullptr) {
     return absl::NotFoundError(absl::StrCat("there is no backup ", backup_id));
@@ -241,6 +256,25 @@ absl::Status UndeleteBackup(StoreRepository& store, const std::string& backup_id
                      "it is there, by its id"));
   }
   return store.AddMark(MakeMark(Mark::KIND_UNDELETED, backup_id, ""), now);
+}
+
+absl::Status PinBackup(StoreRepository& store, const std::string& backup_id, bool is_pinned,
+                       absl::Time now) {
+  // Whether the backup is there to be pinned; a deletion that a pin overrules must never count.
+  const auto look = [&]() -> absl::Status {
+    HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, store.ListBackups(), "list the backups");
+    const ListedBackup* const listed = listing.Find(backup_id);
+    if (listed == nullptr) {
+      return absl::NotFoundError(absl::StrCat("there is no backup ", backup_id));
+    }
+    if (!listed->is_deletion_overruled) return absl::OkStatus();
+    return store.AddMark(MakeMark(Mark::KIND_UNDELETED, backup_id, "pinned"), now);
+  };
+  HOLDFAST_RETURN_IF_ERROR(look());
+  HOLDFAST_RETURN_IF_ERROR(store.AddMark(
+      MakeMark(is_pinned ? Mark::KIND_PINNED : Mark::KIND_UNPINNED, backup_id, ""), now));
+  // A prune may have looked at its marks before this one was there.
+  return is_pinned ? look() : absl::OkStatus();
 }
 
 }  // namespace holdfast

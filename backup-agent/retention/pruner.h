@@ -96,6 +96,11 @@ absl::Status DeleteBackup(StoreRepository& store, const std::string& backup_id, 
 // removed.
 absl::Status UndeleteBackup(StoreRepository& store, const std::string& backup_id, absl::Time now);
 
+// Pins a backup, or takes that back. Once this returned OK no prune deletes what is pinned, also
+// one that is under way. NOT_FOUND where it is not listed, or was removed meanwhile.
+absl::Status PinBackup(StoreRepository& store, const std::string& backup_id, bool is_pinned,
+                       absl::Time now);
+
 }  // namespace holdfast
 
 #endif  // HOLDFAST_BACKUP_AGENT_RETENTION_PRUNER_H_

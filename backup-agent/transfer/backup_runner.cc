@@ -85,12 +85,7 @@ absl::StatusOr<bool> MarkAt(const OpenDestination& open, const std::string& back
   } else if (kind == Mark::KIND_UNDELETED) {
     marked = UndeleteBackup(*open.store, backup_id, now);
   } else {
-    HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, open.store->ListBackups());
-    if (listing.Find(backup_id) == nullptr) return false;
-    repository::v1::Mark mark;
-    mark.set_backup_id(backup_id);
-    mark.set_kind(kind);
-    marked = open.store->AddMark(mark, now);
+    marked = PinBackup(*open.store, backup_id, kind == Mark::KIND_PINNED, now);
   }
   if (absl::IsNotFound(marked)) return false;
   HOLDFAST_RETURN_IF_ERROR(marked);

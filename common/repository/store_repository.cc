@@ -11,7 +11,6 @@
 #include "common/base/status_macros.h"
 #include "common/base/time_format.h"
 #include "common/repository/blob_calls.h"
-#include "common/repository/deciding_marks.h"
 #include "common/repository/object_source.h"
 
 namespace holdfast {
@@ -127,25 +126,25 @@ absl::StatusOr<BackupListing> StoreRepository::ListBackups() {
   };
   for (const auto& [backup_id, sealed_size_bytes] : manifests) {
     const DecidingMarks& deciding = marks[backup_id];
-    if (!deciding.deletion.empty()) {
-      HOLDFAST_ASSIGN_OR_RETURN(const bool is_good, is_good_mark(deciding.deletion));
-      if (!is_good) {
-        const std::string path = absl::StrCat(MarksPath(store_id_), "/", deciding.deletion);
-        listing.damaged[backup_id] =
-            Annotate(listing.damaged_marks[path], "whether it is deleted can't be told");
-        continue;
-      }
-      const absl::StatusOr<ParsedMarkName> parsed = ParseMarkName(deciding.deletion);
-      if (parsed->kind == Mark::KIND_DELETED) {
-        listing.deleted.emplace(backup_id, parsed->time);
-        continue;
-      }
-    }
     ListedBackup backup;
     backup.sealed_manifest_size_bytes = sealed_size_bytes;
-    if (!deciding.pin.empty()) {
-      HOLDFAST_ASSIGN_OR_RETURN(const bool is_good, is_good_mark(deciding.pin));
-      backup.pinned = !is_good || ParseMarkName(deciding.pin)->kind == Mark::KIND_PINNED;
+    HOLDFAST_ASSIGN_OR_RETURN(backup.pinned, IsPinnedBy(deciding.pin, listing.damaged_marks));
+    if (!deciding.deletion.empty()) {
+      const absl::StatusOr<ParsedMarkName> parsed = ParseMarkName(deciding.deletion);
+      backup.is_deletion_overruled = backup.pinned && parsed->kind == Mark::KIND_DELETED;
+      if (!backup.pinned) {
+        HOLDFAST_ASSIGN_OR_RETURN(const bool is_good, is_good_mark(deciding.deletion));
+        if (!is_good) {
+          const std::string path = absl::StrCat(MarksPath(store_id_), "/", deciding.deletion);
+          listing.damaged[backup_id] =
+              Annotate(listing.damaged_marks[path], "whether it is deleted can't be told");
+          continue;
+        }
+        if (parsed->kind == Mark::KIND_DELETED) {
+          listing.deleted.emplace(backup_id, parsed->time);
+          continue;
+        }
+      }
     }
     if (!deciding.health.empty() && ParseMarkName(deciding.health)->kind == Mark::KIND_DAMAGED) {
       backup.is_damaged = true;
@@ -273,12 +272,7 @@ absl::Status StoreRepository::ReplaceMark(absl::string_view mark_name,
 
 absl::StatusOr<std::vector<std::string>> StoreRepository::MarksToCopy(
     absl::string_view backup_id) const {
-  HOLDFAST_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListMarks(backup_id));
-  DecidingMarks deciding;
-  for (const std::string& name : names) {
-    const absl::StatusOr<ParsedMarkName> parsed = ParseMarkName(name);
-    if (parsed.ok()) deciding.Add(name, parsed->kind);
-  }
+  HOLDFAST_ASSIGN_OR_RETURN(const DecidingMarks deciding, FindDecidingMarks(backup_id));
   std::vector<std::string> to_copy;
   if (!deciding.pin.empty()) to_copy.push_back(deciding.pin);
   if (!deciding.health.empty() && ParseMarkName(deciding.health)->kind == Mark::KIND_DAMAGED) {
@@ -301,6 +295,33 @@ absl::StatusOr<std::vector<std::string>> StoreRepository::ListMarks(
                                        return absl::OkStatus();
                                      }));
   return names;
+}
+
+absl::StatusOr<DecidingMarks> StoreRepository::FindDecidingMarks(
+    absl::string_view backup_id) const {
+  HOLDFAST_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListMarks(backup_id));
+  DecidingMarks deciding;
+  for (const std::string& name : names) {
+    const absl::StatusOr<ParsedMarkName> parsed = ParseMarkName(name);
+    if (parsed.ok()) deciding.Add(name, parsed->kind);
+  }
+  return deciding;
+}
+
+absl::StatusOr<bool> StoreRepository::IsPinnedBy(
+    const std::string& pin, std::map<std::string, absl::Status>& damaged_marks) {
+  if (pin.empty()) return false;
+  const absl::Status status = CheckMark(pin);
+  if (status.ok()) return ParseMarkName(pin)->kind == Mark::KIND_PINNED;
+  HOLDFAST_RETURN_IF_ERROR(CheckThatOnlyTheFileFailed(status));
+  damaged_marks[absl::StrCat(MarksPath(store_id_), "/", pin)] = status;
+  return true;
+}
+
+absl::StatusOr<bool> StoreRepository::IsPinned(absl::string_view backup_id) {
+  HOLDFAST_ASSIGN_OR_RETURN(const DecidingMarks deciding, FindDecidingMarks(backup_id));
+  std::map<std::string, absl::Status> damaged_marks;
+  return IsPinnedBy(deciding.pin, damaged_marks);
 }
 
 absl::Status StoreRepository::AddMark(const Mark& mark, absl::Time now) {
@@ -410,6 +431,11 @@ absl::Status StoreRepository::RemoveBackup(absl::string_view backup_id, absl::Ti
         absl::StrCat("backup ", backup_id, " is not deleted, or not for long enough"));
   }
   HOLDFAST_RETURN_IF_ERROR(CheckMark(deciding.deletion));
+  std::map<std::string, absl::Status> damaged_marks;
+  HOLDFAST_ASSIGN_OR_RETURN(const bool is_pinned, IsPinnedBy(deciding.pin, damaged_marks));
+  if (is_pinned) {
+    return absl::FailedPreconditionError(absl::StrCat("backup ", backup_id, " is pinned"));
+  }
   // In this order: without the marks the backup would seem to be listed.
   HOLDFAST_RETURN_IF_ERROR(IgnoreNotFound(blobs_->Delete(BackupPath(store_id_, backup_id))));
   for (const std::string& name : names) HOLDFAST_RETURN_IF_ERROR(RemoveOrphanedMark(name));

@@ -19,6 +19,7 @@
 #include "common/base/mutex.h"
 #include "common/crypto/sealed_file.h"
 #include "common/repository/backup_key_ring.h"
+#include "common/repository/deciding_marks.h"
 #include "common/repository/layout.h"
 #include "common/repository/manifest.h"
 #include "common/storage/blob_store.h"
@@ -35,6 +36,8 @@ struct ListedBackup {
   repository::v1::BackupSummary summary;
   uint64_t sealed_manifest_size_bytes = 0;
   bool pinned = false;
+  // Pinned, and marked as deleted, too: that counts for nothing as long as it is pinned.
+  bool is_deletion_overruled = false;
   // By the newest of its damaged, checked and drilled marks. A mark of damage that can't be read
   // counts; one that proves does not.
   bool is_damaged = false;
@@ -127,9 +130,13 @@ class StoreRepository {
   // backup.
   absl::Status AddMark(const repository::v1::Mark& mark, absl::Time now);
 
+  // Whether a backup is pinned, by its marks as they are now; it is where that can't be told. False
+  // where there is no such backup.
+  absl::StatusOr<bool> IsPinned(absl::string_view backup_id);
+
   // Removes what is left of a deleted backup, for prune alone (FORMAT.md, "Deleting"): the
   // manifest, then the marks. FAILED_PRECONDITION, and nothing is removed, unless the backup still
-  // is deleted, since before `deleted_before`.
+  // is deleted, since before `deleted_before`, and not pinned.
   absl::Status RemoveBackup(absl::string_view backup_id, absl::Time deleted_before);
   absl::Status RemoveOrphanedMark(absl::string_view mark_name);
   // Returns whether it was there and was removed: one that was written here at `written_before` or
@@ -190,6 +197,11 @@ class StoreRepository {
   absl::StatusOr<repository::v1::Mark> OpenMark(absl::string_view mark_name,
                                                 absl::string_view sealed) const;
   absl::Status CheckMark(const std::string& mark_name);
+  // Whether a backup is pinned whose mark of that is `pin`; adds one that can't be read to
+  // `damaged_marks`.
+  absl::StatusOr<bool> IsPinnedBy(const std::string& pin,
+                                  std::map<std::string, absl::Status>& damaged_marks);
+  absl::StatusOr<DecidingMarks> FindDecidingMarks(absl::string_view backup_id) const;
   // The names of the marks of a backup, as of ParseMarkName.
   absl::StatusOr<std::vector<std::string>> ListMarks(absl::string_view backup_id) const;
 

@@ -211,15 +211,18 @@ class StoreReader:
 
     def is_deleted(self, backup_id):
         folder = f"stores/{self.store_id}/marks/{backup_id}"
-        kinds = []
+        marks = self.messages.Mark
+        deletion, pin = marks.KIND_UNDELETED, marks.KIND_UNPINNED
         for name in self._names(folder):
-            mark = self.messages.Mark.FromString(
+            mark = marks.FromString(
                 self._unseal_with_backup_key(f"{folder}/{name}", KIND_MARK, "manifest"))
             if mark.backup_id != backup_id:
                 raise ReaderError(f"{folder}/{name}: is for another backup")
-            if mark.kind in (self.messages.Mark.KIND_DELETED, self.messages.Mark.KIND_UNDELETED):
-                kinds.append(mark.kind)
-        return bool(kinds) and kinds[-1] == self.messages.Mark.KIND_DELETED
+            if mark.kind in (marks.KIND_DELETED, marks.KIND_UNDELETED):
+                deletion = mark.kind
+            if mark.kind in (marks.KIND_PINNED, marks.KIND_UNPINNED):
+                pin = mark.kind
+        return deletion == marks.KIND_DELETED and pin != marks.KIND_PINNED
 
     def manifest(self, backup_id):
         path = f"stores/{self.store_id}/backups/{backup_id}"

@@ -243,6 +243,61 @@ TEST_F(PrunerTest, PinnedStays) {
   EXPECT_THAT(Listed(), ElementsAre(first, third));
 }
 
+TEST_F(PrunerTest, WhatIsPinnedAfterItWasDecidedStays) {
+  const std::string first = Backup();
+  const std::string second = Backup();
+  const std::string marks_of_first = absl::StrCat(MarksPath(store_.store_id()), "/", first);
+  bool is_pinned = false;
+  HookedBlobStore hooked(std::make_unique<FaultBlobStore>(blobs_),
+                         [&](BlobCall call, const std::string& name) {
+                           if (call == BlobCall::kList && name == marks_of_first && !is_pinned) {
+                             is_pinned = true;
+                             EXPECT_OK(PinBackup(*Open(blobs_), first, true, clock_.Now()));
+                           }
+                           return absl::OkStatus();
+                         });
+  ASSERT_OK_AND_ASSIGN(
+      const PruneReport report,
+      Pruner(*Open(hooked), clock_).Prune(*RetentionPolicy::Create(retention_), {}, {}));
+  EXPECT_TRUE(is_pinned);
+  EXPECT_EQ(report.backups_deleted, 0u);
+  EXPECT_THAT(report.decisions[0].reasons, ElementsAre("pinned"));
+  EXPECT_THAT(Listed(), ElementsAre(first, second));
+  EXPECT_EQ(Count("-deleted-"), 0);
+}
+
+// A prune that was suspended between its last look and its mark.
+TEST_F(PrunerTest, ADeletionThatAPinOverrulesNeverCounts) {
+  const std::string first = Backup();
+  const std::string second = Backup();
+  HookedBlobStore hooked(std::make_unique<FaultBlobStore>(blobs_),
+                         [&](BlobCall call, const std::string& name) {
+                           if (call == BlobCall::kPut && absl::StrContains(name, "-pinned-")) {
+                             Mark deleted;
+                             deleted.set_kind(Mark::KIND_DELETED);
+                             deleted.set_backup_id(first);
+                             EXPECT_OK(Open(blobs_)->AddMark(deleted, clock_.Now()));
+                           }
+                           return absl::OkStatus();
+                         });
+  ASSERT_OK(PinBackup(*Open(hooked), first, true, clock_.Now()));
+  EXPECT_THAT(Listed(), ElementsAre(first, second));
+  clock_.Advance(kDeletedKeptFor + absl::Hours(1));
+  ASSERT_OK(PinBackup(*Open(blobs_), first, false, clock_.Now()));
+  EXPECT_THAT(Listed(), ElementsAre(first, second)) << "or it would be removed at once";
+}
+
+TEST_F(PrunerTest, WhatIsPinnedAndCannotBeReadCanBeGivenUp) {
+  const std::string first = Backup();
+  const std::string second = Backup();
+  ASSERT_OK(PinBackup(*Open(blobs_), first, true, clock_.Now()));
+  const std::string path = BackupPath(store_.store_id(), first);
+  blobs_.Write(path, blobs_.Read(path).substr(0, 100));
+  ASSERT_OK(DeleteBackup(*Open(blobs_), first, clock_.Now()));
+  EXPECT_OK(Prune());
+  EXPECT_THAT(Listed(), ElementsAre(second));
+}
+
 TEST_F(PrunerTest, AnUnreadableManifestStopsItAndIsNamed) {
   const std::string first = Backup();
   const std::string second = Backup();

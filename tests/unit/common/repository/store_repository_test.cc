@@ -410,6 +410,26 @@ TEST_F(StoreRepositoryTest, PinnedByTheNewestMark) {
   EXPECT_FALSE(List().backups[0].pinned);
 }
 
+TEST_F(StoreRepositoryTest, APinWinsOverADeletionWhicheverIsNewer) {
+  const std::string first = backups_.Write({{"CURRENT", "1"}});
+  const std::string second = backups_.Write({{"CURRENT", "2"}});
+  ASSERT_OK(Mark(first, Mark::KIND_PINNED));
+  ASSERT_OK(Mark(first, Mark::KIND_DELETED));
+  ASSERT_OK(Mark(second, Mark::KIND_DELETED));
+  ASSERT_OK(Mark(second, Mark::KIND_PINNED));
+  const BackupListing listing = List();
+  ASSERT_THAT(IdsOf(listing), ElementsAre(first, second));
+  for (const ListedBackup& backup : listing.backups) {
+    EXPECT_TRUE(backup.pinned && backup.is_deletion_overruled);
+    EXPECT_THAT(backups_.store->RemoveBackup(backup.summary.backup_id(), absl::InfiniteFuture()),
+                StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("is pinned")));
+  }
+  EXPECT_THAT(IdsOf(List()), ElementsAre(first, second));
+  ASSERT_OK(Mark(first, Mark::KIND_UNPINNED));
+  EXPECT_THAT(IdsOf(List()), ElementsAre(second));
+  EXPECT_OK(backups_.store->RemoveBackup(first, absl::InfiniteFuture()));
+}
+
 TEST_F(StoreRepositoryTest, AMarkIsReadBackWithWhatItSays) {
   const std::string id = backups_.Write({{"CURRENT", "1"}});
   ASSERT_OK(Mark(id, Mark::KIND_DRILLED));
