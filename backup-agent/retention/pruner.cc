@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "common/base/time_format.h"
 #include "common/repository/layout.h"
 
 namespace holdfast {
@@ -16,6 +17,9 @@ using repository::v1::Mark;
 
 // By how much the clocks of two machines may differ.
 constexpr absl::Duration kClockDifferenceMax = absl::Hours(24);
+
+// What is of the future by more than this says nothing against the clock of now.
+constexpr absl::Duration kFutureMax = absl::Hours(24 * 31);
 
 Mark MakeMark(Mark::Kind kind, const std::string& backup_id, absl::string_view note) {
   Mark mark;
@@ -68,10 +72,29 @@ std::string WhyClockIsNotTrusted(const BackupListing& listing, absl::Time now) {
   if (now - newest > kDeletedKeptFor) {
     return "the newest backup is more than a week old by this clock, or the clock is wrong";
   }
-  if (newest - now > kClockDifferenceMax) {
-    return "the newest backup is of the future by this clock, so the clock is wrong";
-  }
   return "";
+}
+
+// Why a deletion would be dated too early by this clock, so that nobody could take it back once the
+// clock is put right: backups or deletions here are of the future. Those that are so by more than
+// kFutureMax were made by a clock that was wrong then, unless the newest is one of them.
+std::string WhyClockSeemsSetBack(const BackupListing& listing, absl::Time now,
+                                 absl::string_view except_backup_id = "") {
+  absl::Time newest = absl::InfinitePast();
+  const auto add = [&](absl::Time time) {
+    if (time - now <= kFutureMax) newest = std::max(newest, time);
+  };
+  for (const ListedBackup& backup : listing.backups) {
+    if (backup.summary.backup_id() == except_backup_id) continue;
+    const absl::Time time = absl::FromUnixMicros(backup.summary.commit_at_agent_time_us());
+    add(time);
+    if (&backup == listing.Latest()) newest = std::max(newest, time);
+  }
+  for (const auto& [backup_id, delete_time] : listing.deleted) add(delete_time);
+  if (newest - now <= kClockDifferenceMax) return "";
+  return absl::StrCat("there are backups or deletions of the future by this clock, until ",
+                      FormatRfc3339Millis(newest),
+                      ", so the clock is wrong, or was: nothing is deleted by it");
 }
 
 // Between any two pieces of work.
@@ -89,6 +112,8 @@ absl::StatusOr<PruneReport> Pruner::Prune(const RetentionPolicy& policy, const O
   PruneReport report;
   report.decisions = policy.Decide(ToCandidates(listing, options.kept_backup_ids));
   if (options.is_dry_run) return report;
+  report.removal_refusal = WhyClockSeemsSetBack(listing, clock_.Now());
+  if (!report.removal_refusal.empty()) return report;
   HOLDFAST_RETURN_IF_ERROR(DeleteBackups(options, report, cancellation));
   HOLDFAST_RETURN_IF_ERROR(RemoveForGood(options, report, cancellation));
   return report;
@@ -213,6 +238,8 @@ absl::Status Pruner::RemoveObjects(const std::vector<std::pair<std::string, uint
 absl::Status DeleteBackup(StoreRepository& store, const std::string& backup_id, absl::Time now) {
   HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, store.ListBackups(), "list the backups");
   const Mark deleted = MakeMark(Mark::KIND_DELETED, backup_id, "asked for");
+  const std::string set_back = WhyClockSeemsSetBack(listing, now, backup_id);
+  if (!set_back.empty()) return absl::FailedPreconditionError(set_back);
   // One that can't be read is given up, with its pin: nothing is known of it.
   if (listing.damaged.contains(backup_id)) {
     HOLDFAST_ASSIGN_OR_RETURN(const bool is_pinned, store.IsPinned(backup_id));

@@ -35,7 +35,8 @@ struct PruneReport {
   uint64_t objects_removed = 0;
   uint64_t removed_bytes = 0;
 
-  // Why nothing was removed for good, where that is not safe now; empty otherwise.
+  // Why nothing was removed for good, where that is not safe now; empty otherwise. Where the clock
+  // seems to be set back nothing was deleted either: it could not be taken back once it is right.
   std::string removal_refusal;
 };
 
@@ -88,7 +89,8 @@ class Pruner {
 
 // Deletes a backup as retention does, because somebody asked for it. One whose manifest can't be
 // read, which stops Pruner, is deleted too, whatever it may be. NOT_FOUND where it is not listed;
-// FAILED_PRECONDITION where it must stay: the newest that is not damaged, a pinned one.
+// FAILED_PRECONDITION where it must stay: the newest that is not damaged, a pinned one; and where
+// other backups are of the future by `now`.
 absl::Status DeleteBackup(StoreRepository& store, const std::string& backup_id, absl::Time now);
 
 // Takes the deletion of a backup back. NOT_FOUND where it is not there any more;

@@ -413,6 +413,40 @@ TEST_F(PrunerTest, NothingIsRemovedByAClockThatJumped) {
   EXPECT_THAT(report.removal_refusal, HasSubstr("of the future"));
 }
 
+// By its date the deletion would be past taking back as soon as the clock is right.
+TEST_F(PrunerTest, NothingIsDeletedByAClockThatIsSetBack) {
+  const std::string first = Backup();
+  const std::string second = Backup();
+  clock_.SetWallTime(clock_.Now() - absl::Hours(24 * 10));
+  const std::string third = Backup();  // the newest now, and of that clock
+  ASSERT_OK_AND_ASSIGN(PruneReport report, Prune());
+  EXPECT_THAT(report.removal_refusal, HasSubstr("of the future"));
+  EXPECT_EQ(report.backups_deleted, 0u);
+  EXPECT_THAT(DeleteBackup(*Open(blobs_), first, clock_.Now()),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("of the future")));
+  EXPECT_THAT(Listed(), ElementsAre(first, second, third));
+
+  clock_.SetWallTime(clock_.Now() + absl::Hours(24 * 10));
+  ASSERT_OK_AND_ASSIGN(report, Prune());
+  EXPECT_EQ(report.backups_deleted, 2u);
+  EXPECT_OK(UndeleteBackup(*Open(blobs_), first, clock_.Now()));
+}
+
+// A clock that was years ahead for one backup hinders no deletion after the next.
+TEST_F(PrunerTest, ABackupOfTheFarFutureSaysNothingOfTheClockOfNow) {
+  const std::string first = Backup();
+  const absl::Time right = clock_.Now();
+  clock_.SetWallTime(right + absl::Hours(24 * 3650));
+  Backup();
+  clock_.SetWallTime(right);
+  ASSERT_OK_AND_ASSIGN(PruneReport report, Prune());
+  EXPECT_THAT(report.removal_refusal, HasSubstr("of the future"));
+  const std::string third = Backup();
+  ASSERT_OK_AND_ASSIGN(report, Prune());
+  EXPECT_EQ(report.backups_deleted, 2u);
+  EXPECT_THAT(Listed(), ElementsAre(third));
+}
+
 TEST_F(PrunerTest, GoesOnWhereAnotherWasCut) {
   Backup();
   Compact();
