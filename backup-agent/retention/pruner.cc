@@ -107,15 +107,20 @@ absl::Status Step(const Pruner::Options& options, const Cancellation& cancellati
 
 absl::StatusOr<PruneReport> Pruner::Prune(const RetentionPolicy& policy, const Options& options,
                                           const Cancellation& cancellation) {
-  HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, store_.ListBackups(), "list the backups");
+  HOLDFAST_ASSIGN_OR_RETURN(BackupListing listing, store_.ListBackups(), "list the backups");
   HOLDFAST_RETURN_IF_ERROR(CheckAllIsReadable(listing));
   PruneReport report;
   report.decisions = policy.Decide(ToCandidates(listing, options.kept_backup_ids));
   if (options.is_dry_run) return report;
   report.removal_refusal = WhyClockSeemsSetBack(listing, clock_.Now());
   if (!report.removal_refusal.empty()) return report;
-  HOLDFAST_RETURN_IF_ERROR(DeleteBackups(options, report, cancellation));
+  // In this order: where there is no space left, that makes some for the marks.
   HOLDFAST_RETURN_IF_ERROR(RemoveForGood(options, report, cancellation));
+  // That may have taken hours.
+  HOLDFAST_ASSIGN_OR_RETURN(listing, store_.ListBackups(), "list the backups");
+  HOLDFAST_RETURN_IF_ERROR(CheckAllIsReadable(listing));
+  report.decisions = policy.Decide(ToCandidates(listing, options));
+  HOLDFAST_RETURN_IF_ERROR(DeleteBackups(options, report, cancellation));
   return report;
 }
 
@@ -147,8 +152,10 @@ absl::Status Pruner::RemoveForGood(const Options& options, PruneReport& report,
   const absl::Time removed_before = now - kDeletedKeptFor;
   HOLDFAST_ASSIGN_OR_RETURN(BackupListing listing, store_.ListBackups(), "list the backups");
   HOLDFAST_RETURN_IF_ERROR(CheckAllIsReadable(listing));
-  report.removal_refusal = !options.removal_refusal.empty() ? options.removal_refusal
-                                                            : WhyClockIsNotTrusted(listing, now);
+  report.removal_refusal = options.removal_refusal;
+  if (report.removal_refusal.empty() && !options.is_clock_trusted) {
+    report.removal_refusal = WhyClockIsNotTrusted(listing, now);
+  }
   if (!report.removal_refusal.empty()) return absl::OkStatus();
 
   for (const auto& [backup_id, delete_time] : listing.deleted) {

@@ -42,7 +42,8 @@ struct PruneReport {
 
 // Pruner deletes what retention does not keep from the backups of one store at one destination, in
 // two phases: a backup is first marked as deleted, and can be undeleted; a week later it is
-// removed, with the objects that nothing else needs.
+// removed, with the objects that nothing else needs. What can be removed goes first, for where a
+// place is full nothing can be marked.
 //
 //   Pruner pruner(store, SystemClock());
 //   HOLDFAST_ASSIGN_OR_RETURN(PruneReport report, pruner.Prune(policy, {}, cancellation));
@@ -67,6 +68,9 @@ class Pruner {
     std::vector<std::string> kept_backup_ids = {};
     // Why nothing may be removed for good now, where that is so; backups are still deleted.
     std::string removal_refusal = "";
+    // Whether the caller has seen to it that the clock did not jump. Else it is held against the
+    // newest backup, which must not be more than a week old.
+    bool is_clock_trusted = false;
     // Called whenever something was done, for who watches for a stall; may be empty.
     std::function<void()> on_progress = nullptr;
   };

@@ -313,7 +313,6 @@ void StoreSupervisor::UpdateRun(const std::function<void(v1::Run&)>& change) {
 }
 
 void StoreSupervisor::EndRun(BackupRunOutcome outcome) {
-  const bool has_backup = outcome.backup.has_value();
   TriggerDesk::Answers answers;
   {
     MutexLock lock(&mutex_);
@@ -338,8 +337,9 @@ void StoreSupervisor::EndRun(BackupRunOutcome outcome) {
   Deliver(std::move(answers));
   if (is_stopping_) return;
   StartListing();
-  // Also where too few hold it: a destination that goes on must not fill up while another is gone.
-  if (has_backup) upkeep_->PruneSoon();
+  // Also where too few hold it, for a destination that goes on must not fill up while another is
+  // gone; and where none does, for one that is full takes no backup before it was pruned.
+  upkeep_->PruneSoon();
 }
 
 TriggerDesk::Answers StoreSupervisor::RecordEnd(const absl::Status& status,

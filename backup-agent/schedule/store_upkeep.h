@@ -62,7 +62,7 @@ class UpkeepHost {
 //   StoreUpkeep upkeep("main", dependencies);
 //   upkeep.Load(state);
 //   upkeep.Start();
-//   upkeep.PruneSoon();                      // after a run
+//   upkeep.PruneSoon();                      // after a run, however it ended
 //   upkeep.StartProof(request);
 //   …
 //   upkeep.BeginShutdown();

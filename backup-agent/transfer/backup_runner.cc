@@ -290,6 +290,7 @@ class BackupRunnerImpl : public BackupRunner {
                      {.is_dry_run = is_dry_run,
                       .kept_backup_ids = proven,
                       .removal_refusal = removal_refusal,
+                      .is_clock_trusted = removal_refusal.empty(),
                       .on_progress = [progress] { ++*progress; }},
                      gone);
         },

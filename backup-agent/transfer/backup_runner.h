@@ -103,7 +103,7 @@ class BackupRunner {
                                               const Cancellation& cancellation) = 0;
 
   // Prunes the destinations of `settings`: one result for each, in their order. `removal_refusal`
-  // says why nothing may be removed for good now; empty where it may.
+  // says why nothing may be removed for good now; empty where it may, as the clock did not jump.
   struct PruneResult {
     std::string destination_name;
     absl::StatusOr<PruneReport> report;

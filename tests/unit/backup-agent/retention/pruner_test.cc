@@ -447,6 +447,34 @@ TEST_F(PrunerTest, ABackupOfTheFarFutureSaysNothingOfTheClockOfNow) {
   EXPECT_THAT(Listed(), ElementsAre(third));
 }
 
+// A place that is full: nothing can be written before something was removed.
+TEST_F(PrunerTest, RemovesForGoodBeforeItMarks) {
+  const std::string first = Backup();
+  Compact();
+  Backup();
+  ASSERT_OK(Prune());
+  const std::string third = Backup();
+  clock_.Advance(kDeletedKeptFor + absl::Hours(1));
+  HookedBlobStore full(std::make_unique<FaultBlobStore>(blobs_),
+                       [&](BlobCall call, const std::string& name) {
+                         if (call == BlobCall::kPut && Count(first) > 0) {
+                           return absl::ResourceExhaustedError("no space left");
+                         }
+                         return absl::OkStatus();
+                       });
+  const auto prune = [&](bool is_clock_trusted) {
+    return Pruner(*Open(full), clock_)
+        .Prune(*RetentionPolicy::Create(retention_), {.is_clock_trusted = is_clock_trusted}, {});
+  };
+  // No backup could be taken for a week.
+  EXPECT_THAT(prune(false), StatusIs(absl::StatusCode::kResourceExhausted));
+  ASSERT_OK_AND_ASSIGN(const PruneReport report, prune(true));
+  EXPECT_EQ(report.backups_removed, 1u);
+  EXPECT_GT(report.objects_removed, 0u);
+  EXPECT_EQ(report.backups_deleted, 1u);
+  EXPECT_THAT(Listed(), ElementsAre(third));
+}
+
 TEST_F(PrunerTest, GoesOnWhereAnotherWasCut) {
   Backup();
   Compact();

@@ -1063,14 +1063,20 @@ TEST_F(StoreSupervisorTest, WhatTheLastRunWarnedOfIsInTheVerdictUntilTheNext) {
 
 // --- Retention -------------------------------------------------------------------------------
 
-TEST_F(StoreSupervisorTest, PrunesAfterARunThatLeftABackup) {
+// A destination that is full takes no backup before it was pruned.
+TEST_F(StoreSupervisorTest, PrunesAfterARunThatLeftNoBackup) {
   Start();
   TriggerAnswer failing = Trigger(NewBackup());
   runner_.AwaitRun(1);
-  runner_.Fail(absl::UnavailableError("the store is away"));
+  runner_.Fail(absl::ResourceExhaustedError("no space left"));
   EXPECT_FALSE(failing.Await().ok());
+  runner_.AwaitPrunes(1);
+}
+
+TEST_F(StoreSupervisorTest, PrunesAfterARunThatLeftABackup) {
+  Start();
   runner_.SetPruneResult("local", absl::DataLossError("a manifest is damaged"));
-  TakeBackup(2);
+  TakeBackup(1);
   runner_.AwaitPrunes(1);
   Answer<v1::PruneBackupsResponse> answer;
   do {  // until the first is done
