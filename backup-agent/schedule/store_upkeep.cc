@@ -297,6 +297,15 @@ std::string StoreUpkeep::WhyNothingIsRemoved() {
   return "this agent has not seen the clock go on for a week without a jump";
 }
 
+std::vector<std::string> StoreUpkeep::ProvenBackups() {
+  MutexLock lock(&mutex_);
+  std::vector<std::string> backup_ids;
+  for (const auto& [name, memory] : memories_) {
+    if (!memory.drilled_backup_id().empty()) backup_ids.push_back(memory.drilled_backup_id());
+  }
+  return backup_ids;
+}
+
 absl::StatusOr<v1::PruneBackupsResponse> StoreUpkeep::Prune(
     const std::optional<v1::Retention>& retention, bool is_dry_run) {
   const UpkeepHost::View view = dependencies_.host->Look();
@@ -308,8 +317,13 @@ absl::StatusOr<v1::PruneBackupsResponse> StoreUpkeep::Prune(
                {{"store", name_}, {"error", policy.status()}});
     return policy.status();
   }
-  const std::vector<BackupRunner::PruneResult> results = dependencies_.runner->Prune(
-      view.settings, view.memory, *policy, WhyNothingIsRemoved(), is_dry_run, stop_.token());
+  const std::vector<BackupRunner::PruneResult> results =
+      dependencies_.runner->Prune(view.settings, view.memory,
+                                  {.policy = *policy,
+                                   .is_dry_run = is_dry_run,
+                                   .removal_refusal = WhyNothingIsRemoved(),
+                                   .proven_backup_ids = ProvenBackups()},
+                                  stop_.token());
   v1::PruneBackupsResponse response;
   for (const BackupRunner::PruneResult& result : results) {
     *response.add_destinations() = DescribePrune(result);

@@ -153,6 +153,8 @@ class StoreUpkeep {
 
   // Why deleted backups must not be removed for good now; empty where they may.
   std::string WhyNothingIsRemoved() ABSL_LOCKS_EXCLUDED(mutex_);
+  // What the last drill that succeeded restored, of each destination.
+  std::vector<std::string> ProvenBackups() ABSL_LOCKS_EXCLUDED(mutex_);
 
   void RunProofs() ABSL_LOCKS_EXCLUDED(mutex_);
   // Waits for the next proof, and begins it; nullopt at shutdown.

@@ -259,8 +259,8 @@ class BackupRunnerImpl : public BackupRunner {
   }
 
   std::vector<PruneResult> Prune(const v1::Settings& settings, const agent::v1::StoreMemory& memory,
-                                 const RetentionPolicy& policy, const std::string& removal_refusal,
-                                 bool is_dry_run, const Cancellation& cancellation) override {
+                                 const PruneRequest& request,
+                                 const Cancellation& cancellation) override {
     std::vector<PruneResult> results;
     const absl::StatusOr<StoreId> store_id = StoreId::FromText(memory.store_id());
     if (!store_id.ok()) {  // never reached, so never backed up
@@ -270,7 +270,7 @@ class BackupRunnerImpl : public BackupRunner {
       return results;
     }
     // The newest backup that was proven anywhere stays everywhere.
-    std::vector<std::string> proven;
+    std::vector<std::string> proven = request.proven_backup_ids;
     for (const auto& [name, backup_id] : AtEachDestination<std::string>(
              settings, memory, *store_id, "list the backups",
              [](const std::shared_ptr<OpenDestination>&open, const Cancellation&,
@@ -280,17 +280,17 @@ class BackupRunnerImpl : public BackupRunner {
     }
     std::vector<Answer<PruneReport>> answers = AtEachDestination<PruneReport>(
         settings, memory, *store_id, "prune",
-        [policy, is_dry_run, proven, removal_refusal, clock = dependencies_.clock](
+        [request, proven, clock = dependencies_.clock](
             const std::shared_ptr<OpenDestination>& open, const Cancellation& gone,
             const ProgressCounter& progress) -> absl::StatusOr<PruneReport> {
           HOLDFAST_ASSIGN_OR_RETURN(const bool has_backups, HasBackups(*open));
           if (!has_backups) return PruneReport();
           return Pruner(*open->store, *clock)
-              .Prune(policy,
-                     {.is_dry_run = is_dry_run,
+              .Prune(request.policy,
+                     {.is_dry_run = request.is_dry_run,
                       .kept_backup_ids = proven,
-                      .removal_refusal = removal_refusal,
-                      .is_clock_trusted = removal_refusal.empty(),
+                      .removal_refusal = request.removal_refusal,
+                      .is_clock_trusted = request.removal_refusal.empty(),
                       .on_progress = [progress] { ++*progress; }},
                      gone);
         },

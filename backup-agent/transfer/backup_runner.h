@@ -102,16 +102,25 @@ class BackupRunner {
                                               const agent::v1::StoreMemory& memory,
                                               const Cancellation& cancellation) = 0;
 
-  // Prunes the destinations of `settings`: one result for each, in their order. `removal_refusal`
-  // says why nothing may be removed for good now; empty where it may, as the clock did not jump.
+  // What a prune goes by.
+  struct PruneRequest {
+    RetentionPolicy policy;
+    // Decides, and changes nothing.
+    bool is_dry_run = false;
+    // Why nothing may be removed for good now; empty where it may, as the clock did not jump.
+    std::string removal_refusal = "";
+    // Backups that a drill restored, as far as the caller remembers: they stay everywhere, also
+    // while the destination that proved them is away.
+    std::vector<std::string> proven_backup_ids = {};
+  };
+  // Prunes the destinations of `settings`: one result for each, in their order.
   struct PruneResult {
     std::string destination_name;
     absl::StatusOr<PruneReport> report;
   };
   virtual std::vector<PruneResult> Prune(const v1::Settings& settings,
                                          const agent::v1::StoreMemory& memory,
-                                         const RetentionPolicy& policy,
-                                         const std::string& removal_refusal, bool is_dry_run,
+                                         const PruneRequest& request,
                                          const Cancellation& cancellation) = 0;
 
   // Marks a backup at the destinations of `settings`: one result for each, in their order, which

@@ -297,10 +297,9 @@ void FakeBackupRunner::AwaitPrunes(int count) {
 
 std::vector<BackupRunner::PruneResult> FakeBackupRunner::Prune(
     const v1::Settings& settings, const agent::v1::StoreMemory& /*memory*/,
-    const RetentionPolicy& /*policy*/, const std::string& removal_refusal, bool /*is_dry_run*/,
-    const Cancellation& /*cancellation*/) {
+    const PruneRequest& request, const Cancellation& /*cancellation*/) {
   MutexLock lock(&mutex_);
-  removal_refusal_ = removal_refusal;
+  prune_request_ = request;
   std::vector<PruneResult> results;
   for (const v1::Destination& destination : settings.destinations()) {
     const auto result = prune_results_.find(destination.name());
@@ -312,9 +311,9 @@ std::vector<BackupRunner::PruneResult> FakeBackupRunner::Prune(
   return results;
 }
 
-std::string FakeBackupRunner::removal_refusal() const {
+BackupRunner::PruneRequest FakeBackupRunner::prune_request() const {
   MutexLock lock(&mutex_);
-  return removal_refusal_;
+  return *prune_request_;
 }
 
 void FakeBackupRunner::SetMarkResult(const std::string& name, absl::StatusOr<bool> is_marked) {

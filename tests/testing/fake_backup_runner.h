@@ -112,10 +112,10 @@ class FakeBackupRunner : public BackupRunner {
                                       const agent::v1::StoreMemory& memory,
                                       const Cancellation& cancellation) override;
   std::vector<PruneResult> Prune(const v1::Settings& settings, const agent::v1::StoreMemory& memory,
-                                 const RetentionPolicy& policy, const std::string& removal_refusal,
-                                 bool is_dry_run, const Cancellation& cancellation) override;
-  // What the last prune was told.
-  std::string removal_refusal() const;
+                                 const PruneRequest& request,
+                                 const Cancellation& cancellation) override;
+  // What the last prune was told. REQUIRES: there was one.
+  PruneRequest prune_request() const;
   std::vector<MarkResult> Mark(const v1::Settings& settings, const agent::v1::StoreMemory& memory,
                                const std::string& backup_id, repository::v1::Mark::Kind kind,
                                const Cancellation& cancellation) override;
@@ -149,7 +149,7 @@ class FakeBackupRunner : public BackupRunner {
   std::map<std::string, absl::Status> prepare_statuses_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, absl::StatusOr<PruneReport>> prune_results_ ABSL_GUARDED_BY(mutex_);
   int prunes_ended_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::string removal_refusal_ ABSL_GUARDED_BY(mutex_);
+  std::optional<PruneRequest> prune_request_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, absl::StatusOr<bool>> mark_results_ ABSL_GUARDED_BY(mutex_);
   v1::Proof proof_ ABSL_GUARDED_BY(mutex_);
   v1::Proof last_proof_ ABSL_GUARDED_BY(mutex_);

@@ -1098,7 +1098,7 @@ TEST_F(StoreSupervisorTest, NothingIsRemovedForGoodUntilTheClockWasSteadyForAWee
       answer = {};
       supervisor_->upkeep().PruneBackups({}, answer.Callback());
     } while (absl::IsAborted(answer.Await().status()));
-    return runner_.removal_refusal();
+    return runner_.prune_request().removal_refusal;
   };
   runner_.SucceedAlways({"local"});
   EXPECT_THAT(refusal_after(absl::Hours(24 * 6)), HasSubstr("for a week"));
@@ -1180,6 +1180,11 @@ TEST_F(StoreSupervisorTest, DrillOnDemandIsShownAndRemembered) {
   RestartFrom(SavedState());
   EXPECT_EQ(supervisor_->GetStatus().destinations(0).last_drill_backup_id(), result.backup_id());
   EXPECT_EQ(supervisor_->upkeep().GetProof("")->proof_id(), begun.proof_id());
+  // Whether or not the destination that proved it answers.
+  Answer<v1::PruneBackupsResponse> pruned;
+  supervisor_->upkeep().PruneBackups({}, pruned.Callback());
+  ASSERT_OK(pruned.Await());
+  EXPECT_THAT(runner_.prune_request().proven_backup_ids, ElementsAre(result.backup_id()));
 }
 
 TEST_F(StoreSupervisorTest, DamageThatAProofFoundDegradesTheVerdict) {

@@ -853,5 +853,56 @@ TEST_F(BackupRunnerTest, PeakMemoryDoesNotDependOnTheSizeOfTheStore) {
 
 #endif
 
+// --- Pruning ---------------------------------------------------------------------------------
+
+class PruneBackupsTest : public BackupRunnerTest {
+ protected:
+  // Takes three backups, of which retention alone would keep the last.
+  PruneBackupsTest() {
+    AddDestination("a");
+    AddDestination("b");
+    retention_.set_keep_last(1);
+    for (int i = 0; i < 3; ++i) backup_ids_.push_back(Backup().backup_id());
+  }
+
+  BackupRunner::PruneRequest Request() { return {.policy = *RetentionPolicy::Create(retention_)}; }
+  void Prune(const BackupRunner::PruneRequest& request) {
+    reports_.clear();
+    for (BackupRunner::PruneResult& result : runner().Prune(settings_, memory_, request, {})) {
+      reports_.insert_or_assign(result.destination_name, std::move(result.report));
+    }
+  }
+  // A share that is not mounted.
+  void SetAway(const std::string& destination, bool is_away) {
+    const std::string elsewhere = PathOf(absl::StrCat(destination, "-away"));
+    std::filesystem::rename(is_away ? PathOf(destination) : elsewhere,
+                            is_away ? elsewhere : PathOf(destination));
+  }
+  std::vector<std::string> Listed(const std::string& destination) {
+    std::vector<std::string> ids;
+    const absl::StatusOr<BackupListing> listing = Open(destination).store->ListBackups();
+    EXPECT_OK(listing);
+    if (!listing.ok()) return ids;
+    for (const ListedBackup& backup : listing->backups) {
+      ids.push_back(backup.summary.backup_id());
+    }
+    return ids;
+  }
+
+  v1::Retention retention_;
+  std::vector<std::string> backup_ids_;
+  std::map<std::string, absl::StatusOr<PruneReport>> reports_;
+};
+
+TEST_F(PruneBackupsTest, WhatWasProvenStaysWhileTheDestinationThatProvedItIsAway) {
+  SetAway("a", true);
+  BackupRunner::PruneRequest request = Request();
+  request.proven_backup_ids = {backup_ids_[0]};
+  Prune(request);
+  EXPECT_FALSE(reports_.at("a").ok());
+  EXPECT_OK(reports_.at("b"));
+  EXPECT_THAT(Listed("b"), ElementsAre(backup_ids_[0], backup_ids_[2]));
+}
+
 }  // namespace
 }  // namespace holdfast
