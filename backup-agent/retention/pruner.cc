@@ -46,15 +46,30 @@ absl::Status CheckAllIsReadable(const BackupListing& listing) {
   return absl::OkStatus();
 }
 
+bool IsPin(const std::string& mark_name) {
+  const absl::StatusOr<ParsedMarkName> parsed = ParseMarkName(mark_name);
+  return parsed.ok() && parsed->kind == Mark::KIND_PINNED;
+}
+
+// What was said elsewhere, and later than anything here, of whether a backup is pinned; nullptr
+// where nothing was. Whoever can't read what was said here last can't compare.
+const std::string* FindLaterPin(const ListedBackup& backup, const PinDecisions& pins) {
+  if (backup.pinned && backup.pin_mark.empty()) return nullptr;
+  const auto found = pins.find(backup.summary.backup_id());
+  return found != pins.end() && found->second > backup.pin_mark ? &found->second : nullptr;
+}
+
 std::vector<RetentionCandidate> ToCandidates(const BackupListing& listing,
-                                             const std::vector<std::string>& kept_backup_ids) {
+                                             const Pruner::Options& options) {
+  const std::vector<std::string>& kept_backup_ids = options.kept_backup_ids;
   std::vector<RetentionCandidate> candidates;
   for (const ListedBackup& backup : listing.backups) {
     const std::string& backup_id = backup.summary.backup_id();
+    const std::string* const later_pin = FindLaterPin(backup, options.pins);
     candidates.push_back(
         {.backup_id = backup_id,
          .time = absl::FromUnixMicros(backup.summary.checkpoint_time_us()),
-         .is_pinned = backup.pinned,
+         .is_pinned = later_pin != nullptr ? IsPin(*later_pin) : backup.pinned,
          .is_damaged = backup.is_damaged,
          .is_proven = backup.drill_time > absl::InfinitePast(),
          .is_proven_elsewhere = std::find(kept_backup_ids.begin(), kept_backup_ids.end(),
@@ -105,13 +120,22 @@ absl::Status Step(const Pruner::Options& options, const Cancellation& cancellati
 
 }  // namespace
 
+void AddPinDecisions(const BackupListing& listing, PinDecisions& pins) {
+  for (const ListedBackup& backup : listing.backups) {
+    if (backup.pin_mark.empty()) continue;
+    std::string& newest = pins[backup.summary.backup_id()];
+    newest = std::max(newest, backup.pin_mark);
+  }
+}
+
 absl::StatusOr<PruneReport> Pruner::Prune(const RetentionPolicy& policy, const Options& options,
                                           const Cancellation& cancellation) {
   HOLDFAST_ASSIGN_OR_RETURN(BackupListing listing, store_.ListBackups(), "list the backups");
   HOLDFAST_RETURN_IF_ERROR(CheckAllIsReadable(listing));
   PruneReport report;
-  report.decisions = policy.Decide(ToCandidates(listing, options.kept_backup_ids));
+  report.decisions = policy.Decide(ToCandidates(listing, options));
   if (options.is_dry_run) return report;
+  TakeOverPins(options.pins, listing);
   report.removal_refusal = WhyClockSeemsSetBack(listing, clock_.Now());
   if (!report.removal_refusal.empty()) return report;
   // In this order: where there is no space left, that makes some for the marks.
@@ -122,6 +146,22 @@ absl::StatusOr<PruneReport> Pruner::Prune(const RetentionPolicy& policy, const O
   report.decisions = policy.Decide(ToCandidates(listing, options));
   HOLDFAST_RETURN_IF_ERROR(DeleteBackups(options, report, cancellation));
   return report;
+}
+
+void Pruner::TakeOverPins(const PinDecisions& pins, const BackupListing& listing) {
+  for (const ListedBackup& backup : listing.backups) {
+    const std::string* const later_pin = FindLaterPin(backup, pins);
+    if (later_pin == nullptr || IsPin(*later_pin) == backup.pinned) continue;
+    const std::string& backup_id = backup.summary.backup_id();
+    const absl::Status taken_over =
+        PinBackup(store_, backup_id, IsPin(*later_pin), ParseMarkName(*later_pin)->time);
+    if (taken_over.ok() || absl::IsNotFound(taken_over)) continue;
+    // The place may be full. This prune goes by it all the same, and the next tries again.
+    LogWarning("whether a backup is pinned can't be said at a destination",
+               {{"destination", store_.blobs().Describe()},
+                {"backup_id", backup_id},
+                {"error", taken_over}});
+  }
 }
 
 absl::Status Pruner::DeleteBackups(const Options& options, PruneReport& report,

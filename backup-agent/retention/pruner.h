@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,6 +22,12 @@ namespace holdfast {
 // difference is what clocks may differ by. Part of the repository format; do not change.
 inline constexpr absl::Duration kUndeleteWindow = absl::Hours(24 * 6);
 inline constexpr absl::Duration kDeletedKeptFor = absl::Hours(24 * 7);
+
+// What was said last of whether backups are pinned, by their ids: the marks, as of ParseMarkName.
+using PinDecisions = std::map<std::string, std::string>;
+
+// Adds what the marks of a listing say last.
+void AddPinDecisions(const BackupListing& listing, PinDecisions& pins);
 
 // What a prune did.
 struct PruneReport {
@@ -66,6 +73,8 @@ class Pruner {
     // Backups that are kept whatever the policy says: the newest that was proven, of each other
     // destination.
     std::vector<std::string> kept_backup_ids = {};
+    // What was said last of whether backups are pinned, at any destination.
+    PinDecisions pins = {};
     // Why nothing may be removed for good now, where that is so; backups are still deleted.
     std::string removal_refusal = "";
     // Whether the caller has seen to it that the clock did not jump. Else it is held against the
@@ -78,6 +87,8 @@ class Pruner {
                                     const Cancellation& cancellation);
 
  private:
+  // Says here, too, what was said elsewhere of pins while this destination was away.
+  void TakeOverPins(const PinDecisions& pins, const BackupListing& listing);
   absl::Status DeleteBackups(const Options& options, PruneReport& report,
                              const Cancellation& cancellation);
   absl::Status RemoveForGood(const Options& options, PruneReport& report,

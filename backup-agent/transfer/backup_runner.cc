@@ -61,17 +61,24 @@ absl::StatusOr<ListedAt> ListAt(const OpenDestination& open) {
   return listed;
 }
 
-// The newest backup there that a drill restored; empty where there is none.
-absl::StatusOr<std::string> NewestProvenAt(const OpenDestination& open) {
+// What a destination tells of which backups must stay at all of them.
+struct KeptAt {
+  std::string newest_proven;  // empty where a drill restored none
+  PinDecisions pins;
+};
+
+absl::StatusOr<KeptAt> KeptByWhatIsAt(const OpenDestination& open) {
+  KeptAt kept;
   HOLDFAST_ASSIGN_OR_RETURN(const bool has_backups, HasBackups(open));
-  if (!has_backups) return std::string();
+  if (!has_backups) return kept;
   HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, open.store->ListBackups());
+  AddPinDecisions(listing, kept.pins);
   for (auto backup = listing.backups.rbegin(); backup != listing.backups.rend(); ++backup) {
-    if (backup->drill_time > absl::InfinitePast() && !backup->is_damaged) {
-      return backup->summary.backup_id();
-    }
+    if (backup->drill_time == absl::InfinitePast() || backup->is_damaged) continue;
+    kept.newest_proven = backup->summary.backup_id();
+    break;
   }
-  return std::string();
+  return kept;
 }
 
 // Marks a backup there. False where it is not there.
@@ -269,18 +276,24 @@ class BackupRunnerImpl : public BackupRunner {
       }
       return results;
     }
-    // The newest backup that was proven anywhere stays everywhere.
+    // The newest backup that was proven anywhere stays everywhere, and what was said last of a pin
+    // holds everywhere, also where it could not be said.
     std::vector<std::string> proven = request.proven_backup_ids;
-    for (const auto& [name, backup_id] : AtEachDestination<std::string>(
+    PinDecisions pins;
+    for (const Answer<KeptAt>&answer : AtEachDestination<KeptAt>(
              settings, memory, *store_id, "list the backups",
              [](const std::shared_ptr<OpenDestination>&open, const Cancellation&,
-                const ProgressCounter&) { return NewestProvenAt(*open); },
+                const ProgressCounter&) { return KeptByWhatIsAt(*open); },
              cancellation)) {
-      if (backup_id.ok() && !backup_id->empty()) proven.push_back(*backup_id);
+      if (!answer.result.ok()) continue;
+      if (!answer.result->newest_proven.empty()) proven.push_back(answer.result->newest_proven);
+      for (const auto& [backup_id, mark_name] : answer.result->pins) {
+        pins[backup_id] = std::max(pins[backup_id], mark_name);
+      }
     }
     std::vector<Answer<PruneReport>> answers = AtEachDestination<PruneReport>(
         settings, memory, *store_id, "prune",
-        [request, proven, clock = dependencies_.clock](
+        [request, proven, pins, clock = dependencies_.clock](
             const std::shared_ptr<OpenDestination>& open, const Cancellation& gone,
             const ProgressCounter& progress) -> absl::StatusOr<PruneReport> {
           HOLDFAST_ASSIGN_OR_RETURN(const bool has_backups, HasBackups(*open));
@@ -289,6 +302,7 @@ class BackupRunnerImpl : public BackupRunner {
               .Prune(request.policy,
                      {.is_dry_run = request.is_dry_run,
                       .kept_backup_ids = proven,
+                      .pins = pins,
                       .removal_refusal = request.removal_refusal,
                       .is_clock_trusted = request.removal_refusal.empty(),
                       .on_progress = [progress] { ++*progress; }},

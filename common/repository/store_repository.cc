@@ -129,6 +129,9 @@ absl::StatusOr<BackupListing> StoreRepository::ListBackups() {
     ListedBackup backup;
     backup.sealed_manifest_size_bytes = sealed_size_bytes;
     HOLDFAST_ASSIGN_OR_RETURN(backup.pinned, IsPinnedBy(deciding.pin, listing.damaged_marks));
+    if (!listing.damaged_marks.contains(absl::StrCat(MarksPath(store_id_), "/", deciding.pin))) {
+      backup.pin_mark = deciding.pin;
+    }
     if (!deciding.deletion.empty()) {
       const absl::StatusOr<ParsedMarkName> parsed = ParseMarkName(deciding.deletion);
       backup.is_deletion_overruled = backup.pinned && parsed->kind == Mark::KIND_DELETED;

@@ -36,6 +36,8 @@ struct ListedBackup {
   repository::v1::BackupSummary summary;
   uint64_t sealed_manifest_size_bytes = 0;
   bool pinned = false;
+  // The mark that says whether it is, as of ParseMarkName; empty where none does, or can't be read.
+  std::string pin_mark;
   // Pinned, and marked as deleted, too: that counts for nothing as long as it is pinned.
   bool is_deletion_overruled = false;
   // By the newest of its damaged, checked and drilled marks. A mark of damage that can't be read

@@ -21,6 +21,7 @@
 namespace holdfast {
 namespace {
 
+using repository::v1::Mark;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -902,6 +903,35 @@ TEST_F(PruneBackupsTest, WhatWasProvenStaysWhileTheDestinationThatProvedItIsAway
   EXPECT_FALSE(reports_.at("a").ok());
   EXPECT_OK(reports_.at("b"));
   EXPECT_THAT(Listed("b"), ElementsAre(backup_ids_[0], backup_ids_[2]));
+}
+
+TEST_F(PruneBackupsTest, APinCatchesUpWithADestinationThatWasAway) {
+  const auto pin = [this](Mark::Kind kind) {
+    SetAway("b", true);
+    for (const BackupRunner::MarkResult& result :
+         runner().Mark(settings_, memory_, backup_ids_[0], kind, {})) {
+      EXPECT_EQ(result.is_marked.ok(), result.destination_name == "a");
+    }
+    SetAway("b", false);
+  };
+  pin(Mark::KIND_PINNED);
+  BackupRunner::PruneRequest request = Request();
+  request.is_dry_run = true;
+  Prune(request);
+  ASSERT_OK(reports_.at("b"));
+  EXPECT_THAT(reports_.at("b")->decisions[0].reasons, ElementsAre("pinned"));
+  Prune(Request());
+  for (const char* const destination : {"a", "b"}) {
+    EXPECT_THAT(Listed(destination), ElementsAre(backup_ids_[0], backup_ids_[2])) << destination;
+    ASSERT_OK_AND_ASSIGN(const BackupListing listing, Open(destination).store->ListBackups());
+    EXPECT_TRUE(listing.backups[0].pinned) << destination;
+  }
+  // What was said last counts, though another pin is left at b.
+  pin(Mark::KIND_UNPINNED);
+  Prune(Request());
+  for (const char* const destination : {"a", "b"}) {
+    EXPECT_THAT(Listed(destination), ElementsAre(backup_ids_[2])) << destination;
+  }
 }
 
 }  // namespace
