@@ -206,6 +206,9 @@ std::string FormatStatus(const v1::GetBackupStatusResponse& response, absl::Time
       AddLine(&text, "  destination",
               absl::StrCat(destination.destination_name(), " (", destination.url(), "): ", state));
       if (!destination.warning().empty()) AddLine(&text, "  warning", destination.warning());
+      if (!destination.removal_refusal().empty()) {
+        AddLine(&text, "  frees nothing", destination.removal_refusal());
+      }
       if (!destination.listing_error().empty() &&
           destination.listing_error() != destination.last_error()) {
         AddLine(&text, "  can't be read", destination.listing_error());

@@ -189,7 +189,7 @@ absl::Status Pruner::DeleteBackups(const Options& options, PruneReport& report,
 absl::Status Pruner::RemoveForGood(const Options& options, PruneReport& report,
                                    const Cancellation& cancellation) {
   const absl::Time now = clock_.Now();
-  const absl::Time removed_before = now - kDeletedKeptFor;
+  const absl::Time removed_before = now - std::max(options.deleted_kept_for, kDeletedKeptFor);
   HOLDFAST_ASSIGN_OR_RETURN(BackupListing listing, store_.ListBackups(), "list the backups");
   HOLDFAST_RETURN_IF_ERROR(CheckAllIsReadable(listing));
   report.removal_refusal = options.removal_refusal;

@@ -77,6 +77,8 @@ class Pruner {
     PinDecisions pins = {};
     // Why nothing may be removed for good now, where that is so; backups are still deleted.
     std::string removal_refusal = "";
+    // How long by the wall clock what was deleted stays; at least kDeletedKeptFor.
+    absl::Duration deleted_kept_for = kDeletedKeptFor;
     // Whether the caller has seen to it that the clock did not jump. Else it is held against the
     // newest backup, which must not be more than a week old.
     bool is_clock_trusted = false;

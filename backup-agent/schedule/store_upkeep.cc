@@ -83,6 +83,11 @@ void LogPrune(absl::string_view store_name, const BackupRunner::PruneResult& res
     return;
   }
   const PruneReport& report = *result.report;
+  if (!report.removal_refusal.empty()) {
+    LogInfo("nothing is removed for good", {{"store", store_name},
+                                            {"destination", result.destination_name},
+                                            {"reason", report.removal_refusal}});
+  }
   if (report.backups_deleted + report.backups_removed + report.objects_removed == 0) return;
   LogInfo("pruned", {{"store", store_name},
                      {"destination", result.destination_name},
@@ -180,8 +185,13 @@ void StoreUpkeep::Load(const agent::v1::StoreState& state) {
   proofs_.assign(state.proofs().begin(), state.proofs().end());
   for (const auto& [name, memory] : state.proof_memories()) memories_[name] = memory;
   if (state.clock_look_time_us() != 0) {
+    std::vector<ClockWitness::Gap> gaps;
+    for (const agent::v1::ClockGap& gap : state.clock_gaps()) {
+      gaps.push_back(
+          {absl::FromUnixMicros(gap.end_time_us()), absl::Microseconds(gap.length_us())});
+    }
     clock_witness_.Load(absl::FromUnixMicros(state.clock_look_time_us()),
-                        absl::Microseconds(state.clock_steady_us()));
+                        absl::Microseconds(state.clock_steady_us()), std::move(gaps));
   }
   clock_witness_.Look(clock_);
 }
@@ -290,11 +300,16 @@ void StoreUpkeep::PruneWhileWanted() {
   }
 }
 
-std::string StoreUpkeep::WhyNothingIsRemoved() {
+void StoreUpkeep::AddClockTo(BackupRunner::PruneRequest& request) {
   MutexLock lock(&mutex_);
   clock_witness_.Look(clock_);
-  if (clock_witness_.steady_for() >= kDeletedKeptFor) return "";
-  return "this agent has not seen the clock go on for a week without a jump";
+  if (clock_witness_.steady_for() >= kDeletedKeptFor) {
+    request.deleted_kept_for = clock_witness_.WallTimeOf(kDeletedKeptFor);
+    return;
+  }
+  request.removal_refusal =
+      absl::StrCat("this agent has not seen the clock go on for a week without a jump, but for ",
+                   absl::ToInt64Hours(clock_witness_.steady_for()), " hours");
 }
 
 std::vector<std::string> StoreUpkeep::ProvenBackups() {
@@ -317,13 +332,11 @@ absl::StatusOr<v1::PruneBackupsResponse> StoreUpkeep::Prune(
                {{"store", name_}, {"error", policy.status()}});
     return policy.status();
   }
+  BackupRunner::PruneRequest request = {
+      .policy = *policy, .is_dry_run = is_dry_run, .proven_backup_ids = ProvenBackups()};
+  AddClockTo(request);
   const std::vector<BackupRunner::PruneResult> results =
-      dependencies_.runner->Prune(view.settings, view.memory,
-                                  {.policy = *policy,
-                                   .is_dry_run = is_dry_run,
-                                   .removal_refusal = WhyNothingIsRemoved(),
-                                   .proven_backup_ids = ProvenBackups()},
-                                  stop_.token());
+      dependencies_.runner->Prune(view.settings, view.memory, request, stop_.token());
   v1::PruneBackupsResponse response;
   for (const BackupRunner::PruneResult& result : results) {
     *response.add_destinations() = DescribePrune(result);
@@ -334,9 +347,13 @@ absl::StatusOr<v1::PruneBackupsResponse> StoreUpkeep::Prune(
     MutexLock lock(&mutex_);
     if (is_stopping_) return response;
     prune_errors_.clear();
+    removal_refusals_.clear();
     for (const v1::DestinationPrune& pruned : response.destinations()) {
       if (!pruned.error().empty()) {
         prune_errors_[pruned.destination_name()] = CutError(pruned.error());
+      }
+      if (!pruned.removal_refusal().empty()) {
+        removal_refusals_[pruned.destination_name()] = CutError(pruned.removal_refusal());
       }
     }
   }
@@ -650,6 +667,7 @@ void StoreUpkeep::KeepDestinations(const std::set<std::string>& names) {
   MutexLock lock(&mutex_);
   std::erase_if(memories_, [&](const auto& entry) { return !names.contains(entry.first); });
   std::erase_if(prune_errors_, [&](const auto& entry) { return !names.contains(entry.first); });
+  std::erase_if(removal_refusals_, [&](const auto& entry) { return !names.contains(entry.first); });
   std::erase_if(not_before_, [&](const auto& entry) { return !names.contains(entry.first.first); });
 }
 
@@ -661,6 +679,11 @@ void StoreUpkeep::AddToState(agent::v1::StoreState& state) {
   for (const auto& [name, memory] : memories_) (*state.mutable_proof_memories())[name] = memory;
   state.set_clock_look_time_us(absl::ToUnixMicros(clock_witness_.last_look()));
   state.set_clock_steady_us(absl::ToInt64Microseconds(clock_witness_.steady_for()));
+  for (const ClockWitness::Gap& gap : clock_witness_.gaps()) {
+    agent::v1::ClockGap& saved = *state.add_clock_gaps();
+    saved.set_end_time_us(absl::ToUnixMicros(gap.end));
+    saved.set_length_us(absl::ToInt64Microseconds(gap.length));
+  }
 }
 
 void StoreUpkeep::AddToStatus(const v1::Settings& settings, const std::set<std::string>& holding,
@@ -678,6 +701,10 @@ void StoreUpkeep::AddToStatus(const v1::Settings& settings, const std::set<std::
     if (prune_error != prune_errors_.end()) {
       shown.set_prune_error(prune_error->second);
       verdict.prune_errors.push_back({name, prune_error->second});
+    }
+    const auto removal_refusal = removal_refusals_.find(name);
+    if (removal_refusal != removal_refusals_.end()) {
+      shown.set_removal_refusal(removal_refusal->second);
     }
     const auto found = memories_.find(name);
     if (found == memories_.end()) continue;

@@ -151,8 +151,8 @@ class StoreUpkeep {
   absl::StatusOr<v1::PruneBackupsResponse> Prune(const std::optional<v1::Retention>& retention,
                                                  bool is_dry_run) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Why deleted backups must not be removed for good now; empty where they may.
-  std::string WhyNothingIsRemoved() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Whether deleted backups may be removed for good now, and after how long.
+  void AddClockTo(BackupRunner::PruneRequest& request) ABSL_LOCKS_EXCLUDED(mutex_);
   // What the last drill that succeeded restored, of each destination.
   std::vector<std::string> ProvenBackups() ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -198,6 +198,8 @@ class StoreUpkeep {
   std::deque<PruneCallback> prune_callbacks_ ABSL_GUARDED_BY(mutex_);
   // Why the last prune failed at a destination, by its name.
   std::map<std::string, std::string> prune_errors_ ABSL_GUARDED_BY(mutex_);
+  // Why it removed nothing for good there.
+  std::map<std::string, std::string> removal_refusals_ ABSL_GUARDED_BY(mutex_);
 
   bool is_stopping_ ABSL_GUARDED_BY(mutex_) = false;
   bool has_proof_loop_ended_ ABSL_GUARDED_BY(mutex_) = true;

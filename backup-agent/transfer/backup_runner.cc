@@ -304,6 +304,7 @@ class BackupRunnerImpl : public BackupRunner {
                       .kept_backup_ids = proven,
                       .pins = pins,
                       .removal_refusal = request.removal_refusal,
+                      .deleted_kept_for = request.deleted_kept_for,
                       .is_clock_trusted = request.removal_refusal.empty(),
                       .on_progress = [progress] { ++*progress; }},
                      gone);

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "backup-agent/proving/prover.h"
 #include "backup-agent/retention/pruner.h"
 #include "backup-agent/retention/retention_policy.h"
@@ -109,6 +110,9 @@ class BackupRunner {
     bool is_dry_run = false;
     // Why nothing may be removed for good now; empty where it may, as the clock did not jump.
     std::string removal_refusal = "";
+    // How long by the wall clock what was deleted stays: more than kDeletedKeptFor where the
+    // machine was off meanwhile.
+    absl::Duration deleted_kept_for = kDeletedKeptFor;
     // Backups that a drill restored, as far as the caller remembers: they stay everywhere, also
     // while the destination that proved them is away.
     std::vector<std::string> proven_backup_ids = {};

@@ -1111,6 +1111,38 @@ TEST_F(StoreSupervisorTest, NothingIsRemovedForGoodUntilTheClockWasSteadyForAWee
   EXPECT_EQ(refusal_after(absl::Hours(24 * 7)), "");
 }
 
+TEST_F(StoreSupervisorTest, TimeOffIsAddedToHowLongDeletedBackupsStay) {
+  Start();
+  runner_.SucceedAlways({"local"});
+  const auto prune = [this] {
+    Answer<v1::PruneBackupsResponse> answer;
+    supervisor_->upkeep().PruneBackups({}, answer.Callback());
+    ASSERT_OK(answer.Await());
+  };
+  clock_.Advance(absl::Hours(24 * 7));
+  prune();
+  EXPECT_EQ(runner_.prune_request().removal_refusal, "");
+  EXPECT_EQ(runner_.prune_request().deleted_kept_for, kDeletedKeptFor);
+  ASSERT_OK(Update(supervisor_->GetSettings()));  // which saves
+  Stop();
+  clock_.Advance(absl::Hours(24 * 3));
+  Start();
+  prune();
+  EXPECT_EQ(runner_.prune_request().removal_refusal, "");
+  EXPECT_EQ(runner_.prune_request().deleted_kept_for, kDeletedKeptFor + absl::Hours(24 * 3));
+}
+
+TEST_F(StoreSupervisorTest, TheStatusSaysWhyNothingIsRemovedForGood) {
+  Start();
+  PruneReport report;
+  report.removal_refusal = "the clock is wrong";
+  runner_.SetPruneResult("local", report);
+  Answer<v1::PruneBackupsResponse> answer;
+  supervisor_->upkeep().PruneBackups({}, answer.Callback());
+  ASSERT_OK(answer.Await());
+  EXPECT_EQ(supervisor_->GetStatus().destinations(0).removal_refusal(), "the clock is wrong");
+}
+
 TEST_F(StoreSupervisorTest, PrunesAlsoWhereTooFewHoldTheBackup) {
   config_.destinations.push_back({"share", "file:///mnt/share"});
   Start();
