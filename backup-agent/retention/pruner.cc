@@ -247,8 +247,9 @@ absl::Status Pruner::RemoveForGood(const Options& options, PruneReport& report,
     return cancellation.status();
   }),
                            "list the objects");
-  HOLDFAST_RETURN_IF_ERROR(store_.blobs().RemoveLeftovers(removed_before).status(),
-                           "remove what writers that were killed left behind");
+  HOLDFAST_RETURN_IF_ERROR(
+      store_.blobs().RemoveLeftovers(StorePath(store_.store_id()), removed_before).status(),
+      "remove what writers that were killed left behind");
   if (unnamed.empty()) return absl::OkStatus();
   return RemoveObjects(unnamed, removed_before, options, report, cancellation);
 }

@@ -4,10 +4,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "common/base/check.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
@@ -17,6 +20,7 @@
 namespace holdfast {
 namespace {
 
+// Part of the repository format; do not change.
 constexpr size_t kTemporaryRandomBytes = 8;
 constexpr int kTemporaryAttemptsMax = 10;  // even one collision is a wonder
 
@@ -26,6 +30,13 @@ absl::Status CheckNamesFile(const std::string& path) {
 }
 
 }  // namespace
+
+bool IsTemporaryName(absl::string_view name) {
+  return absl::ConsumePrefix(&name, kTemporaryPrefix) && name.size() == 2 * kTemporaryRandomBytes &&
+         std::all_of(name.begin(), name.end(), [](char digit) {
+           return absl::ascii_isxdigit(digit) && !absl::ascii_isupper(digit);
+         });
+}
 
 absl::StatusOr<std::unique_ptr<DurableFile>> DurableFile::Create(const std::string& path,
                                                                  const Options& options,

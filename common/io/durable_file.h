@@ -21,6 +21,10 @@ namespace holdfast {
 // change.
 inline constexpr absl::string_view kTemporaryPrefix = ".tmp-";
 
+// Whether that is a name that a DurableFile gives: the prefix and 16 lower-case hexadecimal digits.
+// Others begin the names of their files so, too.
+bool IsTemporaryName(absl::string_view name);
+
 // A DurableFile writes a file that appears whole or not at all, and survives a power loss once
 // Commit has returned OK. It is the only class that knows how.
 //

@@ -44,7 +44,10 @@ absl::Status MemorySource::Rewind() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<uint64_t> BlobStore::RemoveLeftovers(absl::Time /*before*/) { return 0; }
+absl::StatusOr<uint64_t> BlobStore::RemoveLeftovers(absl::string_view /*prefix*/,
+                                                    absl::Time /*before*/) {
+  return 0;
+}
 
 absl::Status BlobStore::Replace(absl::string_view name, ByteSource& source) {
   const absl::Status deleted = Delete(name);

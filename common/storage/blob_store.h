@@ -128,9 +128,10 @@ class BlobStore {
   // Removes the blob, durably.
   virtual absl::Status Delete(absl::string_view name) = 0;
 
-  // Removes what writers that were killed left behind (".tmp-…") and nobody has touched since
-  // `before`, by the clock of the place. Returns how many; none where a place has no such things.
-  virtual absl::StatusOr<uint64_t> RemoveLeftovers(absl::Time before);
+  // Removes what writers that were killed left behind below a folder and nobody has touched since
+  // `before`, by the clock of the place: files of exactly the names that they give. Returns how
+  // many; none where a place has no such things.
+  virtual absl::StatusOr<uint64_t> RemoveLeftovers(absl::string_view prefix, absl::Time before);
 
   // Where this is, for messages: "file:///mnt/backup".
   virtual std::string Describe() const = 0;

@@ -86,9 +86,11 @@ absl::Status ServeCall(BlobStore& store, const Message& message, Channel& channe
   Reader request(message.fields);
   if (message.kind == Kind::kGet) return ServeGet(store, request, channel);
   if (message.kind == Kind::kRemoveLeftovers) {
+    const std::string prefix = request.Text();
     const auto before_us = static_cast<int64_t>(request.Number());
     HOLDFAST_RETURN_IF_ERROR(request.status());
-    const absl::StatusOr<uint64_t> removed = store.RemoveLeftovers(absl::FromUnixMicros(before_us));
+    const absl::StatusOr<uint64_t> removed =
+        store.RemoveLeftovers(prefix, absl::FromUnixMicros(before_us));
     if (!removed.ok()) return channel.SendStatus(removed.status());
     return channel.Send(Kind::kInfo, Writer().Number(*removed));
   }

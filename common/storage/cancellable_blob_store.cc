@@ -76,9 +76,10 @@ absl::Status CancellableBlobStore::Delete(absl::string_view name) {
   return inner_.Delete(name);
 }
 
-absl::StatusOr<uint64_t> CancellableBlobStore::RemoveLeftovers(absl::Time before) {
+absl::StatusOr<uint64_t> CancellableBlobStore::RemoveLeftovers(absl::string_view prefix,
+                                                               absl::Time before) {
   HOLDFAST_RETURN_IF_ERROR(cancellation_.status());
-  return inner_.RemoveLeftovers(before);
+  return inner_.RemoveLeftovers(prefix, before);
 }
 
 }  // namespace holdfast

@@ -32,7 +32,7 @@ class CancellableBlobStore : public BlobStore {
                     const std::function<absl::Status(const BlobInfo&)>& visit) override;
   absl::StatusOr<std::vector<std::string>> ListFolders(absl::string_view prefix) override;
   absl::Status Delete(absl::string_view name) override;
-  absl::StatusOr<uint64_t> RemoveLeftovers(absl::Time before) override;
+  absl::StatusOr<uint64_t> RemoveLeftovers(absl::string_view prefix, absl::Time before) override;
   std::string Describe() const override { return inner_.Describe(); }
   PlaceWarning Warning() const override { return inner_.Warning(); }
 

@@ -23,7 +23,8 @@
 //   kList prefix                               kBlobs…, kStatus
 //   kListFolders prefix                        kNames, or kStatus error
 //   kDelete name                               kStatus
-//   kRemoveLeftovers microseconds since 1970   kInfo count, or kStatus error
+//   kRemoveLeftovers prefix, microseconds      kInfo count, or kStatus error
+//     since 1970
 //   kPut name, or kReplace name                kNext…, kStatus
 //     answers each kNext: kPiece, or kStatus of the source at its end
 //   kGet name, offset, length                  kStatus

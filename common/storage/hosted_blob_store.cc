@@ -255,11 +255,12 @@ absl::Status HostedBlobStore::Delete(absl::string_view name) {
   return Reader(message.fields).Status();
 }
 
-absl::StatusOr<uint64_t> HostedBlobStore::RemoveLeftovers(absl::Time before) {
+absl::StatusOr<uint64_t> HostedBlobStore::RemoveLeftovers(absl::string_view prefix,
+                                                          absl::Time before) {
   HOLDFAST_ASSIGN_OR_RETURN(Channel channel, TakeChannel());
   HOLDFAST_RETURN_IF_ERROR(
       channel.Send(Kind::kRemoveLeftovers,
-                   Writer().Number(static_cast<uint64_t>(absl::ToUnixMicros(before)))),
+                   Writer().Text(prefix).Number(static_cast<uint64_t>(absl::ToUnixMicros(before)))),
       description_);
   HOLDFAST_ASSIGN_OR_RETURN(const Message message, channel.Receive(), description_);
   ReturnChannel(std::move(channel));

@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
@@ -394,11 +393,17 @@ absl::Status LocalBlobStore::Delete(absl::string_view name) {
   return internal::SyncDirectoryFd(folder->get(), path);
 }
 
-absl::StatusOr<uint64_t> LocalBlobStore::RemoveLeftovers(absl::Time before) {
+absl::StatusOr<uint64_t> LocalBlobStore::RemoveLeftovers(absl::string_view prefix,
+                                                         absl::Time before) {
+  if (!prefix.empty()) HOLDFAST_RETURN_IF_ERROR(CheckBlobName(prefix));
   uint64_t removed = 0;
-  HOLDFAST_RETURN_IF_ERROR(WalkFiles("", [&](const std::string& name) -> absl::Status {
+  if (absl::Status status = CheckFolder(prefix); !status.ok()) {
+    if (absl::IsNotFound(status)) return removed;
+    return status;
+  }
+  HOLDFAST_RETURN_IF_ERROR(WalkFiles(prefix, [&](const std::string& name) -> absl::Status {
     const std::string path = PathOf(name);
-    if (!absl::StartsWith(NameOf(path), kTemporaryPrefix)) return absl::OkStatus();
+    if (!IsTemporaryName(NameOf(path))) return absl::OkStatus();
     const absl::StatusOr<FileInfo> info = GetFileInfo(path);
     if (!info.ok() || info->type != FileType::kRegular || info->modify_time >= before) {
       return absl::OkStatus();

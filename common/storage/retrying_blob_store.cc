@@ -190,8 +190,9 @@ absl::Status RetryingBlobStore::Delete(absl::string_view name) {
   });
 }
 
-absl::StatusOr<uint64_t> RetryingBlobStore::RemoveLeftovers(absl::Time before) {
-  return inner_->RemoveLeftovers(before);
+absl::StatusOr<uint64_t> RetryingBlobStore::RemoveLeftovers(absl::string_view prefix,
+                                                            absl::Time before) {
+  return inner_->RemoveLeftovers(prefix, before);
 }
 
 std::string RetryingBlobStore::Describe() const { return inner_->Describe(); }

@@ -51,8 +51,9 @@ absl::Status HookedBlobStore::Delete(absl::string_view name) {
   return inner_->Delete(name);
 }
 
-absl::StatusOr<uint64_t> HookedBlobStore::RemoveLeftovers(absl::Time before) {
-  return inner_->RemoveLeftovers(before);
+absl::StatusOr<uint64_t> HookedBlobStore::RemoveLeftovers(absl::string_view prefix,
+                                                          absl::Time before) {
+  return inner_->RemoveLeftovers(prefix, before);
 }
 
 std::string HookedBlobStore::Describe() const { return inner_->Describe(); }

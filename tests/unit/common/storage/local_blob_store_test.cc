@@ -151,16 +151,32 @@ TEST_F(LocalBlobStoreTest, LeftoversAndForeignNamesAreNotSeen) {
 
 TEST_F(LocalBlobStoreTest, OldLeftoversAreRemovedAndNothingElse) {
   ASSERT_OK(Put("stores/a/blob", "bytes"));
-  WriteFile("stores/a/.tmp-old", "cut");
-  WriteFile(".tmp-young", "being written");
+  const char* const kOld = "stores/a/objects/.tmp-0123456789abcdef";
+  const char* const kYoung = "stores/a/.tmp-fedcba9876543210";
+  ASSERT_OK(Put("stores/a/objects/blob", "bytes"));
+  ASSERT_OK(Put("Photos/picture", "somebody else's"));
+  WriteFile(kOld, "cut");
+  WriteFile(kYoung, "being written");
+  // Names that are not of a writer's form, and places that are not of the store.
+  const std::vector<std::string> foreign = {
+      ".tmp-0123456789abcdef",          "Photos/.tmp-0123456789abcdef",
+      "Photos/.tmp-holiday.jpg",        "stores/a/.tmp-holiday.jpg",
+      "stores/a/.tmp-0123456789ABCDEF", "stores/a/.tmp-0123456789abcdef0"};
+  for (const std::string& name : foreign) WriteFile(name, "x");
   WriteFile("stores/a/somebody's", "else's");
   const timespec long_ago[] = {{1'000'000, 0}, {1'000'000, 0}};
-  for (const char* name : {"stores/a/.tmp-old", "stores/a/blob", "stores/a/somebody's"}) {
+  std::vector<std::string> old = foreign;
+  old.insert(old.end(), {kOld, "stores/a/blob", "stores/a/somebody's"});
+  for (const std::string& name : old) {
     ASSERT_EQ(utimensat(AT_FDCWD, directory_.Path(name).c_str(), long_ago, 0), 0);
   }
-  EXPECT_THAT(store_->RemoveLeftovers(absl::FromUnixSeconds(2'000'000)), IsOkAndHolds(1u));
-  EXPECT_THAT(FileExists(directory_.Path("stores/a/.tmp-old")), IsOkAndHolds(false));
-  for (const char* name : {".tmp-young", "stores/a/blob", "stores/a/somebody's"}) {
+  EXPECT_THAT(store_->RemoveLeftovers("stores/a", absl::FromUnixSeconds(2'000'000)),
+              IsOkAndHolds(1u));
+  EXPECT_THAT(store_->RemoveLeftovers("stores/none", absl::InfiniteFuture()), IsOkAndHolds(0u));
+  EXPECT_THAT(FileExists(directory_.Path(kOld)), IsOkAndHolds(false));
+  std::vector<std::string> left = foreign;
+  left.insert(left.end(), {kYoung, "stores/a/blob", "stores/a/somebody's"});
+  for (const std::string& name : left) {
     EXPECT_THAT(FileExists(directory_.Path(name)), IsOkAndHolds(true)) << name;
   }
 }
