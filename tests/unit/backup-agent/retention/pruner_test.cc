@@ -456,7 +456,7 @@ TEST_F(PrunerTest, RemovesForGoodBeforeItMarks) {
   const std::string third = Backup();
   clock_.Advance(kDeletedKeptFor + absl::Hours(1));
   HookedBlobStore full(std::make_unique<FaultBlobStore>(blobs_),
-                       [&](BlobCall call, const std::string& name) {
+                       [&](BlobCall call, const std::string& /*name*/) {
                          if (call == BlobCall::kPut && Count(first) > 0) {
                            return absl::ResourceExhaustedError("no space left");
                          }
