@@ -213,15 +213,36 @@ absl::Status Pruner::RemoveForGood(const Options& options, PruneReport& report,
   }
 
   // Only now: a backup that came since must not miss an object, and one that is gone needs none.
-  HOLDFAST_ASSIGN_OR_RETURN(listing, store_.ListBackups(), "list the backups");
+  Needed needed;
+  HOLDFAST_RETURN_IF_ERROR(FindNeeded(options, needed, report, cancellation));
+  if (!report.removal_refusal.empty()) return absl::OkStatus();
+  std::vector<std::pair<std::string, uint64_t>> unnamed;
+  HOLDFAST_RETURN_IF_ERROR(store_.ListObjects([&](absl::string_view name, uint64_t size_bytes) {
+    const absl::StatusOr<ParsedObjectName> parsed = ParseObjectName(name);
+    if (parsed.ok() && parsed->time < removed_before && !needed.objects.contains(name)) {
+      unnamed.emplace_back(name, size_bytes);
+    }
+    return cancellation.status();
+  }),
+                           "list the objects");
+  HOLDFAST_RETURN_IF_ERROR(
+      store_.blobs().RemoveLeftovers(StorePath(store_.store_id()), removed_before).status(),
+      "remove what writers that were killed left behind");
+  if (unnamed.empty()) return absl::OkStatus();
+  return RemoveObjects(unnamed, std::move(needed), removed_before, options, report, cancellation);
+}
+
+absl::Status Pruner::FindNeeded(const Options& options, Needed& needed, PruneReport& report,
+                                const Cancellation& cancellation) {
+  HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, store_.ListBackups(), "list the backups");
   HOLDFAST_RETURN_IF_ERROR(CheckAllIsReadable(listing));
   std::vector<std::string> backup_ids;
   for (const ListedBackup& backup : listing.backups) {
     backup_ids.push_back(backup.summary.backup_id());
   }
   for (const auto& [backup_id, delete_time] : listing.deleted) backup_ids.push_back(backup_id);
-  absl::flat_hash_set<std::string> named;
   for (const std::string& backup_id : backup_ids) {
+    if (needed.backup_ids.contains(backup_id)) continue;
     HOLDFAST_RETURN_IF_ERROR(Step(options, cancellation));
     const absl::StatusOr<StoreRepository::LoadedManifest> loaded = store_.LoadManifest(backup_id);
     if (absl::IsNotFound(loaded.status())) continue;  // another prune removed it
@@ -235,27 +256,15 @@ absl::Status Pruner::RemoveForGood(const Options& options, PruneReport& report,
     HOLDFAST_RETURN_IF_ERROR(loaded.status(), absl::StrCat("read what backup ", backup_id,
                                                            " needs; nothing is removed"));
     for (const repository::v1::ObjectEntry& object : loaded->manifest.files.objects()) {
-      named.insert(object.name());
+      needed.objects.insert(object.name());
     }
+    needed.backup_ids.insert(backup_id);
   }
-  std::vector<std::pair<std::string, uint64_t>> unnamed;
-  HOLDFAST_RETURN_IF_ERROR(store_.ListObjects([&](absl::string_view name, uint64_t size_bytes) {
-    const absl::StatusOr<ParsedObjectName> parsed = ParseObjectName(name);
-    if (parsed.ok() && parsed->time < removed_before && !named.contains(name)) {
-      unnamed.emplace_back(name, size_bytes);
-    }
-    return cancellation.status();
-  }),
-                           "list the objects");
-  HOLDFAST_RETURN_IF_ERROR(
-      store_.blobs().RemoveLeftovers(StorePath(store_.store_id()), removed_before).status(),
-      "remove what writers that were killed left behind");
-  if (unnamed.empty()) return absl::OkStatus();
-  return RemoveObjects(unnamed, removed_before, options, report, cancellation);
+  return absl::OkStatus();
 }
 
 absl::Status Pruner::RemoveObjects(const std::vector<std::pair<std::string, uint64_t>>& objects,
-                                   absl::Time removed_before, const Options& options,
+                                   Needed needed, absl::Time removed_before, const Options& options,
                                    PruneReport& report, const Cancellation& cancellation) {
   // Those of prunes that were killed go on the way.
   HOLDFAST_RETURN_IF_ERROR(store_.ListPruneLeases(clock_.Now()).status(), "list the leases");
@@ -263,7 +272,11 @@ absl::Status Pruner::RemoveObjects(const std::vector<std::pair<std::string, uint
   HOLDFAST_ASSIGN_OR_RETURN(const std::string lease, store_.AddPruneLease(clock_.Now()),
                             "take the lease for removing objects");
   const absl::Status removed = [&]() -> absl::Status {
+    // Who committed a backup and saw no lease relies on its being seen here.
+    HOLDFAST_RETURN_IF_ERROR(FindNeeded(options, needed, report, cancellation));
+    if (!report.removal_refusal.empty()) return absl::OkStatus();
     for (const auto& [name, size_bytes] : objects) {
+      if (needed.objects.contains(name)) continue;
       HOLDFAST_RETURN_IF_ERROR(Step(options, cancellation));
       if (clock_.MonotonicNow() >= lease_end) {
         return absl::UnavailableError(

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -96,9 +97,18 @@ class Pruner {
   absl::Status RemoveForGood(const Options& options, PruneReport& report,
                              const Cancellation& cancellation);
 
+  // What the backups there need, also deleted ones.
+  struct Needed {
+    absl::flat_hash_set<std::string> backup_ids;  // those that were read
+    absl::flat_hash_set<std::string> objects;
+  };
+  // Reads the backups that were not read yet. Says in the report why nothing may be removed, where
+  // that is so.
+  absl::Status FindNeeded(const Options& options, Needed& needed, PruneReport& report,
+                          const Cancellation& cancellation);
   absl::Status RemoveObjects(const std::vector<std::pair<std::string, uint64_t>>& objects,
-                             absl::Time removed_before, const Options& options, PruneReport& report,
-                             const Cancellation& cancellation);
+                             Needed needed, absl::Time removed_before, const Options& options,
+                             PruneReport& report, const Cancellation& cancellation);
 
   StoreRepository& store_;
   Clock& clock_;

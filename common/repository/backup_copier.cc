@@ -1,6 +1,7 @@
 #include "common/repository/backup_copier.h"
 
 #include <algorithm>
+#include <initializer_list>
 #include <memory>
 #include <set>
 #include <utility>
@@ -14,6 +15,7 @@
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
 #include "common/base/thread.h"
+#include "common/repository/copied_objects.h"
 #include "common/repository/layout.h"
 #include "common/repository/sealed_object.h"
 
@@ -24,11 +26,8 @@ namespace {
 using repository::v1::ObjectEntry;
 using Result = CopiedBackup::Result;
 
-// Numbers of the repository format (FORMAT.md, "Order of writing"); do not change.
-constexpr absl::Duration kUnnamedObjectAgeMax = absl::Hours(48);
+// A number of the repository format (FORMAT.md, "Order of writing"); do not change.
 constexpr absl::Duration kJobDurationMax = absl::Hours(48);
-// By how much the clocks of two machines may differ.
-constexpr absl::Duration kClockDifferenceMax = absl::Hours(24);
 
 // How often a backup is begun afresh because backups whose objects it uses were deleted meanwhile.
 constexpr int kAttemptsMax = 3;
@@ -293,7 +292,8 @@ class CopyJob {
       if (clock_.MonotonicNow() - start >= kJobDurationMax) continue;
       HOLDFAST_RETURN_IF_ERROR(EndsJob(LookAtTarget()));
       if (!AllUsedAreStillNamed()) continue;
-      HOLDFAST_RETURN_IF_ERROR(SecureReplaced(loaded.manifest));
+      HOLDFAST_RETURN_IF_ERROR(
+          SecureCopied(loaded.manifest, NamesIn(loaded.manifest, {&replaced_, &undated_})));
       return Commit(backup, loaded.manifest);
     }
     return absl::AbortedError(
@@ -332,57 +332,61 @@ class CopyJob {
     const absl::Status committed = target_->CommitManifest(backup.backup_id, sealed_manifest_);
     HOLDFAST_RETURN_IF_ERROR(
         EndsJob(Annotate(committed, absl::StrCat("write the manifest at ", TargetName()))));
+    // Now that the manifest is there, no prune that begins removes what it names; but one that
+    // began just before may.
+    const absl::Status secured = SecureCopied(manifest, NamesIn(manifest, {&undated_}));
+    if (!secured.ok()) {
+      HOLDFAST_RETURN_IF_ERROR(EndsJob(target_->TakeBackManifest(backup.backup_id)));
+      return secured;
+    }
     const uint32_t number = NumberOf(backup.backup_id);
     NoteNamedThere(number, manifest);
     listed_there_.insert(number);
-    // Where the place tells no times a prune goes by the names alone, and could not know that these
-    // are new here. Now that the manifest is there, no prune that begins removes them.
-    HOLDFAST_RETURN_IF_ERROR(CopyWhatIsGone(manifest, undated_),
-                             "after the manifest was written: a prune removed an object that can't "
-                             "be copied again");
+    ForgetAtRisk(manifest);
     backup.result = Result::kCopied;
     return absl::OkStatus();
   }
 
-  // What was written anew in the place of what lay there for long may still be on the list of a
-  // prune that had looked before; it stays on the list of none that looks from now on. Sees to it
-  // that it is there, and that no such prune is under way.
-  absl::Status SecureReplaced(const Manifest& manifest) {
-    if (!HasAny(manifest, replaced_)) return absl::OkStatus();
-    const absl::StatusOr<std::vector<std::string>> leases = target_->ListPruneLeases(clock_.Now());
-    HOLDFAST_RETURN_IF_ERROR(
-        EndsJob(Annotate(leases.status(), absl::StrCat("list the leases at ", TargetName()))));
-    if (!leases->empty()) {
-      return absl::UnavailableError(
-          absl::StrCat("a prune removes objects at ", TargetName(),
-                       " now, or was killed at it, and may remove some of this backup (",
-                       leases->front(), "): try again later"));
-    }
-    return CopyWhatIsGone(manifest, replaced_);
-  }
-
-  static bool HasAny(const Manifest& manifest, const absl::flat_hash_set<std::string>& names) {
-    return std::any_of(manifest.files.objects().begin(), manifest.files.objects().end(),
-                       [&](const ObjectEntry& entry) { return names.contains(entry.name()); });
-  }
-
-  // Copies those objects of the backup that are in `names` and are not there any more; none of them
-  // is in `names` afterwards. No threads are at work.
-  absl::Status CopyWhatIsGone(const Manifest& manifest, absl::flat_hash_set<std::string>& names) {
+  // What was written in the place of what lay there for long may still be on the list of a prune
+  // that had looked before, and, where the place does not tell that it is new, on that of one that
+  // looks before the manifest is there. Sees to it that it is there, and that no such prune is
+  // under way.
+  absl::Status SecureCopied(const Manifest& manifest, const std::vector<std::string>& names) {
+    if (names.empty()) return absl::OkStatus();
+    const absl::StatusOr<LookedAgain> looked =
+        LookAgain(*target_, names, clock_.Now(), nullptr, cancellation_);
+    HOLDFAST_RETURN_IF_ERROR(EndsJob(Annotate(looked.status(), TargetName())));
     for (const ObjectEntry& entry : manifest.files.objects()) {
-      if (!names.contains(entry.name())) continue;
-      const absl::Status found =
-          target_->blobs().Stat(ObjectPath(target_->store_id(), entry.name())).status();
-      if (absl::IsNotFound(found)) {
-        const ObjectTransfer copied = CopyObject(source_, *target_, entry, cancellation_);
-        HOLDFAST_RETURN_IF_ERROR(copied.source);
-        HOLDFAST_RETURN_IF_ERROR(EndsJob(copied.target));
-      } else {
-        HOLDFAST_RETURN_IF_ERROR(EndsJob(found));
-      }
-      names.erase(entry.name());
+      if (!looked->gone.contains(entry.name())) continue;
+      const ObjectTransfer copied = CopyObject(source_, *target_, entry, cancellation_);
+      HOLDFAST_RETURN_IF_ERROR(copied.source,
+                               "a prune there removed an object that can't be copied once more");
+      HOLDFAST_RETURN_IF_ERROR(EndsJob(copied.target));
     }
-    return absl::OkStatus();
+    if (looked->prune_lease.empty()) return absl::OkStatus();
+    return PruneIsAtWorkError(TargetName(), looked->prune_lease);
+  }
+
+  // The objects of the backup that are in any of `sets`. No threads are at work.
+  static std::vector<std::string> NamesIn(
+      const Manifest& manifest,
+      std::initializer_list<const absl::flat_hash_set<std::string>*> sets) {
+    std::vector<std::string> names;
+    for (const ObjectEntry& entry : manifest.files.objects()) {
+      if (std::any_of(sets.begin(), sets.end(),
+                      [&](const auto* set) { return set->contains(entry.name()); })) {
+        names.push_back(entry.name());
+      }
+    }
+    return names;
+  }
+
+  // What a manifest there names is not at risk any more.
+  void ForgetAtRisk(const Manifest& manifest) {
+    for (const ObjectEntry& entry : manifest.files.objects()) {
+      replaced_.erase(entry.name());
+      undated_.erase(entry.name());
+    }
   }
 
   // The marks of a backup that was there before, too: a copy that was killed may have left them
@@ -545,12 +549,7 @@ class CopyJob {
         is_proven = is_young;
       }
     }
-    if (!is_young) {
-      const absl::StatusOr<ParsedObjectName> name = ParseObjectName(entry.name());
-      const absl::Time time = name.ok() ? std::max(name->time, info.write_time) : info.write_time;
-      const absl::Duration age = clock_.Now() - time;
-      is_young = age < kUnnamedObjectAgeMax && age > -kClockDifferenceMax;
-    }
+    if (!is_young) is_young = IsYoungAtPlace(entry.name(), info.write_time, clock_.Now());
     if (is_young && !is_proven && info.size_bytes == entry.sealed_size_bytes()) {
       const absl::Status proven = ProveObject(*target_, entry, cancellation_);
       if (!proven.ok()) {
@@ -597,7 +596,7 @@ class CopyJob {
       return transfer.source;
     }
     written_here_[entry.name()] = clock_.MonotonicNow();
-    if (transfer.write_time == absl::InfinitePast()) undated_.insert(entry.name());
+    if (!TellsThatItIsNew(transfer.write_time, clock_.Now())) undated_.insert(entry.name());
     looked_at_.insert(entry.name());
     ++backup.objects_copied;
     backup.copied_bytes += entry.sealed_size_bytes();
@@ -680,7 +679,7 @@ class CopyJob {
   std::vector<std::string> used_as_named_ ABSL_GUARDED_BY(mutex_);
 
   // Objects that this job wrote, in the place of what a prune at the target may have on its list;
-  // and where that does not tell when. Guarded by mutex_ while threads are at work.
+  // and where that does not tell that they are new. Guarded by mutex_ while threads are at work.
   absl::flat_hash_set<std::string> replaced_;
   absl::flat_hash_set<std::string> undated_;
 };

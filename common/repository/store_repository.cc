@@ -256,6 +256,15 @@ absl::Status StoreRepository::CommitManifest(absl::string_view backup_id,
                   absl::StrCat("commit backup ", backup_id));
 }
 
+absl::Status StoreRepository::TakeBackManifest(absl::string_view backup_id) {
+  {
+    MutexLock lock(&mutex_);
+    summaries_.erase(backup_id);
+  }
+  return Annotate(IgnoreNotFound(blobs_->Delete(BackupPath(store_id_, backup_id))),
+                  absl::StrCat("take back backup ", backup_id));
+}
+
 absl::Status StoreRepository::ReplaceManifest(absl::string_view backup_id,
                                               absl::string_view sealed_manifest) {
   {

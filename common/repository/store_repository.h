@@ -122,6 +122,10 @@ class StoreRepository {
   // one is.
   absl::Status CommitManifest(absl::string_view backup_id, absl::string_view sealed_manifest);
 
+  // Takes back a manifest that the caller has just committed: what it names turned out not to be
+  // safe here.
+  absl::Status TakeBackManifest(absl::string_view backup_id);
+
   // Puts the good bytes of a manifest or mark in the place of damaged ones, reads them back and
   // compares. For who repairs: the caller knows that these are the bytes that were written.
   absl::Status ReplaceManifest(absl::string_view backup_id, absl::string_view sealed_manifest);
