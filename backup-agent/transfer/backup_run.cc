@@ -81,6 +81,7 @@ absl::Status BackupRun::Steps() {
   {
     MutexLock lock(&mutex_);
     has_written_.resize(destinations_.size(), false);
+    at_risk_.resize(destinations_.size());
   }
   observer_.Update([&](v1::Run& run) {
     run.clear_destinations();
@@ -112,7 +113,9 @@ absl::Status BackupRun::Steps() {
     HOLDFAST_RETURN_IF_ERROR(Transfer());
     SetPhase(v1::Run::PHASE_COMMIT);
     HOLDFAST_ASSIGN_OR_RETURN(const bool marks_hold, MarksStillHold());
-    if (marks_hold) return Commit();
+    if (!marks_hold) continue;
+    HOLDFAST_RETURN_IF_ERROR(SecureCopies());
+    return Commit();
   }
   return absl::AbortedError(
       "backups are being deleted while their objects are used: a new run begins afresh");
@@ -557,6 +560,43 @@ bool BackupRun::ProveAt(const Item& item, const ObjectEntry& entry, Destination&
 
 void BackupRun::CopyObject(Item& item, const ObjectEntry& entry, Destination& from,
                            const std::vector<Destination*>& to) {
+  const std::optional<ObjectFanOut::Result> put = PumpTo(entry, from, ObjectFanOut::Mode::kPut, to);
+  if (!put.has_value()) return;
+  Produced(item, entry, put->holders);
+  CountWritten(put->holders, entry.sealed_size_bytes());
+  NoteCopied(entry, put->holders);
+  // A cut run left it, whole or not; or backups name it that are not the newest there.
+  std::vector<Destination*> to_replace;
+  for (Destination* destination : put->already_there) {
+    bool is_old = false;
+    if (CanUseUnnamed(item, entry, *destination, is_old)) {
+      Produced(item, entry, {destination});
+      continue;
+    }
+    if (!destination->IsActive() ||
+        held_[destination->index()].damaged_objects.contains(entry.name())) {
+      continue;
+    }
+    to_replace.push_back(destination);
+    if (!is_old) continue;
+    MutexLock lock(&mutex_);
+    at_risk_[destination->index()].replaced.insert(entry.name());
+  }
+  if (to_replace.empty()) return;
+  // All of it was just read at `from` and authenticated.
+  const std::optional<ObjectFanOut::Result> replaced =
+      PumpTo(entry, from, ObjectFanOut::Mode::kReplace, to_replace);
+  if (!replaced.has_value()) return;
+  CountWritten(replaced->holders, entry.sealed_size_bytes());
+  NoteCopied(entry, replaced->holders);
+  for (Destination* destination : replaced->holders) {
+    if (ProveAt(item, entry, *destination)) Produced(item, entry, {destination});
+  }
+}
+
+std::optional<ObjectFanOut::Result> BackupRun::PumpTo(const ObjectEntry& entry, Destination& from,
+                                                      ObjectFanOut::Mode mode,
+                                                      const std::vector<Destination*>& to) {
   auto pipe = std::make_shared<Pipe>(kQueuedChunksMax);
   static_cast<void>(from.Start<absl::Status>([open = from.open, entry, pipe] {
     PumpObject(*open, entry, *pipe);
@@ -566,7 +606,7 @@ void BackupRun::CopyObject(Item& item, const ObjectEntry& entry, Destination& fr
       from.cancellation(),
       [pipe, cancellation = from.cancellation()] { pipe->Close(cancellation.status()); });
   const auto abandon = absl::MakeCleanup([&] { pipe->Abandon(); });
-  ObjectFanOut fan_out(clock_, ObjectPath(store_id_, entry.name()), to);
+  ObjectFanOut fan_out(clock_, ObjectPath(store_id_, entry.name()), mode, to);
   while (true) {
     absl::StatusOr<Chunk> chunk = pipe->Pop(clock_, clock_.MonotonicNow() + kStallMax);
     if (!chunk.ok()) {
@@ -580,17 +620,36 @@ void BackupRun::CopyObject(Item& item, const ObjectEntry& entry, Destination& fr
         Warn(from, absl::StrCat("an object can't be read there and is sent again: ",
                                 chunk.status().message()));
       }
-      return;
+      return std::nullopt;
     }
     if (*chunk == nullptr) break;
-    if (!fan_out.Write(*chunk).ok()) return;
+    if (!fan_out.Write(*chunk).ok()) return std::nullopt;
   }
-  const ObjectFanOut::Result result = fan_out.Finish();
-  Produced(item, entry, result.holders);
-  CountWritten(result.holders, entry.sealed_size_bytes());
-  for (Destination* destination : result.already_there) {
-    // A cut run left it, whole or not.
-    if (ProveAt(item, entry, *destination)) Produced(item, entry, {destination});
+  return fan_out.Finish();
+}
+
+bool BackupRun::CanUseUnnamed(const Item& item, const ObjectEntry& entry, Destination& destination,
+                              bool& is_old) {
+  const absl::StatusOr<absl::Time> write_time = destination.Await(
+      destination.Start<absl::StatusOr<absl::Time>>(
+          [open = destination.open, name = entry.name()] { return WriteTimeOf(*open, name); }),
+      "look at an object", kOperationMax);
+  if (!write_time.ok()) return false;
+  is_old = !IsYoungAtPlace(entry.name(), *write_time, clock_.Now());
+  return !is_old && ProveAt(item, entry, destination);
+}
+
+void BackupRun::NoteCopied(const ObjectEntry& entry,
+                           const std::vector<Destination*>& destinations) {
+  if (IsYoungAtPlace(entry.name(), /*write_time=*/absl::InfinitePast(), clock_.Now())) return;
+  for (Destination* destination : destinations) {
+    const absl::StatusOr<absl::Time> write_time = destination->Await(
+        destination->Start<absl::StatusOr<absl::Time>>(
+            [open = destination->open, name = entry.name()] { return WriteTimeOf(*open, name); }),
+        "look at an object that was written", kOperationMax);
+    if (!write_time.ok() || TellsThatItIsNew(*write_time, clock_.Now())) continue;
+    MutexLock lock(&mutex_);
+    at_risk_[destination->index()].undated.insert(entry.name());
   }
 }
 
@@ -617,7 +676,8 @@ absl::Status BackupRun::SendContent(Item& item, uint64_t& bytes_sent) {
   const std::string name = MakeObjectName(item.identity, clock_.Now(), *dependencies_.random);
   ObjectSealer sealer(store_id_, name, key_owner_->store->content_key(), item.wanted.codec,
                       item.wanted.content_size_bytes, *dependencies_.random);
-  ObjectFanOut fan_out(clock_, ObjectPath(store_id_, name), ActiveDestinations());
+  ObjectFanOut fan_out(clock_, ObjectPath(store_id_, name), ObjectFanOut::Mode::kPut,
+                       ActiveDestinations());
   std::string sealed;
   const auto write = [&] {
     return fan_out.Write(std::make_shared<const std::string>(std::exchange(sealed, {})));
@@ -677,6 +737,84 @@ absl::StatusOr<bool> BackupRun::MarksStillHold() {
   HOLDFAST_RETURN_IF_ERROR(run_.token().status());
   HOLDFAST_RETURN_IF_ERROR(CheckAnyLeft());
   return all_hold;
+}
+
+std::vector<std::string> BackupRun::ObjectsAtRisk(const Destination& destination, When when) const {
+  std::vector<std::string> names;
+  MutexLock lock(&mutex_);
+  const AtRisk& at_risk = at_risk_[destination.index()];
+  for (const Item& item : items_) {
+    const std::string& name = item.object->name();
+    if (at_risk.undated.contains(name) ||
+        (when == When::kBeforeManifest && at_risk.replaced.contains(name))) {
+      names.push_back(name);
+    }
+  }
+  return names;
+}
+
+absl::Status BackupRun::LookOnceMore(Destination& destination,
+                                     const std::vector<std::string>& at_risk) {
+  const ProgressCounter progress = MakeProgressCounter();
+  const absl::StatusOr<LookedAgain> looked = destination.Await(
+      destination.Start<absl::StatusOr<LookedAgain>>([open = destination.open, at_risk,
+                                                      now = clock_.Now(), progress,
+                                                      cancellation = destination.cancellation()] {
+        return LookAgain(
+            *open->store, at_risk, now, [&] { progress->fetch_add(1); }, cancellation);
+      }),
+      "look for what a prune removed meanwhile", kListingMax, progress);
+  HOLDFAST_RETURN_IF_ERROR(looked.status());
+  if (!looked->prune_lease.empty()) {
+    return PruneIsAtWorkError(destination.name(), looked->prune_lease);
+  }
+  for (Item& item : items_) {
+    if (looked->gone.contains(item.object->name())) {
+      HOLDFAST_RETURN_IF_ERROR(CopyAgain(destination, item));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status BackupRun::CopyAgain(Destination& destination, Item& item) {
+  const ObjectEntry& entry = *item.object;
+  item.produced_at.erase(
+      std::remove(item.produced_at.begin(), item.produced_at.end(), &destination),
+      item.produced_at.end());
+  for (Destination* from : ActiveDestinations()) {
+    if (from == &destination || !Holds(*from, item, entry)) continue;
+    CopyObject(item, entry, *from, {&destination});
+    if (Holds(destination, item, entry)) return absl::OkStatus();
+    if (!destination.IsActive()) return destination.WhyGone();
+  }
+  return absl::UnavailableError(
+      absl::StrCat("a prune there removed object ", entry.name(),
+                   ", which was copied to there and can't be copied once more"));
+}
+
+absl::Status BackupRun::SecureCopies() {
+  for (Destination* destination : ActiveDestinations()) {
+    const std::vector<std::string> at_risk = ObjectsAtRisk(*destination, When::kBeforeManifest);
+    if (at_risk.empty()) continue;
+    const absl::Status secured = LookOnceMore(*destination, at_risk);
+    if (!secured.ok()) destination->Leave(secured);
+  }
+  HOLDFAST_RETURN_IF_ERROR(run_.token().status());
+  return CheckAnyLeft();
+}
+
+absl::Status BackupRun::SecureCommitted(Destination& destination,
+                                        const std::vector<std::string>& at_risk) {
+  const absl::Status secured = LookOnceMore(destination, at_risk);
+  if (secured.ok() || !destination.IsActive()) return secured;
+  HOLDFAST_RETURN_IF_ERROR(destination.Await(
+      destination.Start<absl::Status>(
+          [open = destination.open, backup_id = manifest_->summary.backup_id()] {
+            return open->store->TakeBackManifest(backup_id);
+          }),
+      absl::StrCat("take the manifest back (", secured.message(), ")"), kOperationMax));
+  destination.Leave(secured);
+  return secured;
 }
 
 v1::Settings BackupRun::DescribeSettings() const {
@@ -773,19 +911,32 @@ absl::Status BackupRun::Commit() {
       "seal the manifest");
   manifest_hash_ = Blake2b256({AsBytes(sealed)});
   const auto shared = std::make_shared<const std::string>(std::move(sealed));
-  std::vector<std::pair<Destination*, Pending<absl::Status>>> pending;
+  struct Written {
+    Destination* destination;
+    std::vector<std::string> at_risk;  // where there is any it does not count before a second look
+    Pending<absl::Status> committed;
+  };
+  std::vector<Written> written;
   for (Destination* destination : ActiveDestinations()) {
-    pending.emplace_back(
-        destination, destination->Start<absl::Status>(
-                         [open = destination->open, backup_id = manifest_->summary.backup_id(),
-                          shared, has_committed = has_committed_[destination->index()]] {
-                           absl::Status committed = open->store->CommitManifest(backup_id, *shared);
-                           if (committed.ok()) has_committed->store(true);
-                           return committed;
-                         }));
+    std::vector<std::string> at_risk = ObjectsAtRisk(*destination, When::kAfterManifest);
+    const bool is_at_risk = !at_risk.empty();
+    written.push_back(
+        {destination, std::move(at_risk),
+         destination->Start<absl::Status>(
+             [open = destination->open, backup_id = manifest_->summary.backup_id(), shared,
+              is_at_risk, has_committed = has_committed_[destination->index()]] {
+               absl::Status committed = open->store->CommitManifest(backup_id, *shared);
+               if (committed.ok() && !is_at_risk) has_committed->store(true);
+               return committed;
+             })});
   }
-  for (auto& [destination, committed] : pending) {
-    if (!destination->Await(committed, "write the manifest", kOperationMax).ok()) continue;
+  for (Written& one : written) {
+    Destination* const destination = one.destination;
+    if (!destination->Await(one.committed, "write the manifest", kOperationMax).ok()) continue;
+    if (!one.at_risk.empty()) {
+      if (!SecureCommitted(*destination, one.at_risk).ok()) continue;
+      has_committed_[destination->index()]->store(true);
+    }
     observer_.Update([&, index = destination->index()](v1::Run& run) {
       run.set_backup_id(manifest_->summary.backup_id());
       run.mutable_destinations(index)->set_state(v1::DestinationResult::STATE_SUCCEEDED);

@@ -22,6 +22,7 @@
 #include "common/base/clock.h"
 #include "common/base/mutex.h"
 #include "common/crypto/master_key.h"
+#include "common/repository/copied_objects.h"
 #include "common/repository/layout.h"
 #include "common/repository/manifest.h"
 
@@ -73,10 +74,22 @@ class BackupRun {
   absl::Status Transfer();
   // Whether no backup whose objects are used was deleted meanwhile.
   absl::StatusOr<bool> MarksStillHold();
+  // Sees to it that what was copied to a place is there and that no prune there may remove it; a
+  // destination where that is not so leaves.
+  absl::Status SecureCopies();
   absl::Status Commit();
   BackupRunOutcome End(const absl::Status& status);
 
-  // Parts of Compare and Commit.
+  // Parts of Compare, SecureCopies and Commit.
+  // Objects that the backup names and that are at risk at the destination before, or even after,
+  // the manifest is there.
+  enum class When { kBeforeManifest, kAfterManifest };
+  std::vector<std::string> ObjectsAtRisk(const Destination& destination, When when) const;
+  // Writes those again that are gone. An error where that fails, or a prune may remove more.
+  absl::Status LookOnceMore(Destination& destination, const std::vector<std::string>& at_risk);
+  absl::Status CopyAgain(Destination& destination, Item& item);
+  // After the manifest: where that is not so, takes the manifest back.
+  absl::Status SecureCommitted(Destination& destination, const std::vector<std::string>& at_risk);
   void LookForSetBackDestinations();
   void CountItems();
   // The settings, with what is known of the repositories: the copy that travels with the backup.
@@ -91,6 +104,17 @@ class BackupRun {
   // Copies the object to destinations that lack it, as far as that works.
   void CopyObject(Item& item, const repository::v1::ObjectEntry& entry, Destination& from,
                   const std::vector<Destination*>& to);
+  // One pass of that. nullopt where the object can't be read at `from`, or nobody takes it.
+  std::optional<ObjectFanOut::Result> PumpTo(const repository::v1::ObjectEntry& entry,
+                                             Destination& from, ObjectFanOut::Mode mode,
+                                             const std::vector<Destination*>& to);
+  // Whether an object that lies there already can be used as it is; else `is_old` says whether a
+  // prune may have it on its list.
+  bool CanUseUnnamed(const Item& item, const repository::v1::ObjectEntry& entry,
+                     Destination& destination, bool& is_old);
+  // Notes where a prune may not know that the object, which was just written, is new.
+  void NoteCopied(const repository::v1::ObjectEntry& entry,
+                  const std::vector<Destination*>& destinations);
   bool ProveAt(const Item& item, const repository::v1::ObjectEntry& entry,
                Destination& destination);
   absl::Status Send(Item& item);
@@ -154,6 +178,14 @@ class BackupRun {
   absl::Status first_error_ ABSL_GUARDED_BY(mutex_);
   // By index of the destination.
   std::vector<bool> has_written_ ABSL_GUARDED_BY(mutex_);
+  // Objects that this run wrote there that a prune may remove all the same until the manifest is
+  // there: in the place of what it may have on its list; and where the place does not tell that
+  // they are new.
+  struct AtRisk {
+    absl::flat_hash_set<std::string> replaced;
+    absl::flat_hash_set<std::string> undated;
+  };
+  std::vector<AtRisk> at_risk_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace holdfast

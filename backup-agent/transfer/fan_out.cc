@@ -7,16 +7,17 @@
 
 namespace holdfast {
 
-ObjectFanOut::ObjectFanOut(Clock& clock, const std::string& path,
+ObjectFanOut::ObjectFanOut(Clock& clock, const std::string& path, Mode mode,
                            const std::vector<Destination*>& destinations)
     : clock_(clock), path_(path) {
   for (Destination* destination : destinations) {
     auto pipe = std::make_shared<Pipe>(kQueuedChunksMax);
     ProgressCounter progress = MakeProgressCounter();
     Pending<absl::StatusOr<Found>> put = destination->Start<absl::StatusOr<Found>>(
-        [open = destination->open, path, pipe, progress]() -> absl::StatusOr<Found> {
+        [open = destination->open, path, mode, pipe, progress]() -> absl::StatusOr<Found> {
           PipeSource source(pipe, progress);
-          const absl::Status status = open->blobs->Put(path, source);
+          const absl::Status status = mode == Mode::kReplace ? open->blobs->Replace(path, source)
+                                                             : open->blobs->Put(path, source);
           if (absl::IsAlreadyExists(status)) return Found::kBlobOfThatName;
           if (!status.ok()) return status;
           return Found::kNothing;

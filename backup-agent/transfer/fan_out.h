@@ -19,7 +19,7 @@ namespace holdfast {
 // ObjectFanOut writes one object to several destinations at once: the same bytes to each, as fast
 // as the slowest that keeps up. One that takes nothing for kStallMax, or fails, leaves the run.
 //
-//   ObjectFanOut fan_out(clock, path, destinations);
+//   ObjectFanOut fan_out(clock, path, ObjectFanOut::Mode::kPut, destinations);
 //   for each chunk: HOLDFAST_RETURN_IF_ERROR(fan_out.Write(chunk));
 //   holders = fan_out.Finish();
 // Destroyed without Finish it leaves nothing at any destination.
@@ -27,8 +27,13 @@ namespace holdfast {
 // Not thread-safe.
 class ObjectFanOut {
  public:
+  enum class Mode {
+    kPut,      // a blob of that name that is there stays as it is
+    kReplace,  // the object takes its place (BlobStore::Replace)
+  };
+
   // Does not take ownership; all must outlive this.
-  ObjectFanOut(Clock& clock, const std::string& path,
+  ObjectFanOut(Clock& clock, const std::string& path, Mode mode,
                const std::vector<Destination*>& destinations);
   ~ObjectFanOut();
   ObjectFanOut(const ObjectFanOut&) = delete;
@@ -43,7 +48,7 @@ class ObjectFanOut {
 
   struct Result {
     std::vector<Destination*> holders;
-    // Those where there was a blob of that name already, which stays as it is.
+    // Those where there was a blob of that name already, which stays as it is; none with kReplace.
     std::vector<Destination*> already_there;
   };
   // The object is complete. Waits until it is durable, or failed, at each destination.

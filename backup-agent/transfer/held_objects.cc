@@ -8,6 +8,7 @@
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
 #include "common/io/xxh3_stream.h"
+#include "common/repository/copied_objects.h"
 
 namespace holdfast {
 namespace {
@@ -18,8 +19,6 @@ using repository::v1::ObjectEntry;
 constexpr int kManifestAttemptsMax = 3;
 // How many unnamed objects of one identity are looked at.
 constexpr size_t kUnnamedCandidatesMax = 3;
-// An object whose name lies further in the future than clocks may differ is not trusted.
-constexpr absl::Duration kClockDifferenceMax = absl::Hours(24);
 
 // The errors that say that a file in a repository is not what it should be, rather than that the
 // place can't be read now.
@@ -88,8 +87,7 @@ absl::Status FindUnnamed(OpenDestination& open, const FindHeldObjectsRequest& re
     const auto wanted = request.wanted->find(name->identity);
     if (wanted == request.wanted->end() || wanted->second.codec != ObjectEntry::CODEC_NONE ||
         size_bytes != SealedSizeBytes(wanted->second.content_size_bytes) ||
-        request.now - name->time >= kUnnamedObjectAgeMax ||
-        name->time - request.now > kClockDifferenceMax) {
+        !IsYoungAtPlace(object_name, /*write_time=*/absl::InfinitePast(), request.now)) {
       return absl::OkStatus();
     }
     std::vector<ObjectEntry>& candidates = held.unnamed[name->identity];
@@ -158,6 +156,7 @@ absl::StatusOr<HeldObjects> FindHeldObjects(OpenDestination& open,
     held.warnings.push_back(
         absl::StrCat("the manifest of backup ", backup_id, " can't be read: ", status.message()));
   }
+  held.damaged_objects = listing.damaged_objects;
   int attempts = 0;
   for (auto backup = listing.backups.rbegin();
        backup != listing.backups.rend() && attempts < kManifestAttemptsMax; ++backup, ++attempts) {
@@ -208,6 +207,14 @@ absl::Status ProveObject(OpenDestination& open, const ObjectEntry& entry,
     return absl::DataLossError(absl::StrCat("object ", entry.name(), " holds other content"));
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<absl::Time> WriteTimeOf(OpenDestination& open, const std::string& object_name) {
+  const absl::StatusOr<BlobInfo> info =
+      open.blobs->Stat(ObjectPath(open.store->store_id(), object_name));
+  if (absl::IsNotFound(info.status())) return absl::InfinitePast();
+  HOLDFAST_RETURN_IF_ERROR(info.status());
+  return info->write_time;
 }
 
 void PumpObject(OpenDestination& open, const ObjectEntry& entry, Pipe& pipe) {

@@ -43,6 +43,9 @@ struct HeldObjects {
   // whole.
   absl::flat_hash_map<ObjectIdentity, std::vector<repository::v1::ObjectEntry>> unnamed;
 
+  // Objects that are known to be damaged there: nothing that is written uses them.
+  absl::flat_hash_set<std::string> damaged_objects;
+
   // The backup that is latest by lineage, and the hash of its manifest; absent where there is none.
   std::optional<repository::v1::BackupSummary> latest;
   std::optional<Hash256> latest_hash;  // absent where not even its bytes can be read
@@ -70,6 +73,10 @@ absl::StatusOr<HeldObjects> FindHeldObjects(OpenDestination& open,
 absl::Status ProveObject(OpenDestination& open, const repository::v1::ObjectEntry& entry,
                          const WantedObject& wanted, const ProgressCounter& progress,
                          const Cancellation& cancellation);
+
+// When the object was written there; InfinitePast where the place does not tell, or the object is
+// gone.
+absl::StatusOr<absl::Time> WriteTimeOf(OpenDestination& open, const std::string& object_name);
 
 // Feeds the sealed bytes of an object into `pipe` and closes it: with OK only if every byte
 // authenticated.

@@ -18,9 +18,8 @@ inline constexpr size_t kQueuedChunksMax = 2;
 inline constexpr uint64_t kCheckpointFilesMax = 100'000;
 inline constexpr uint64_t kCheckpointSizeMaxBytes = uint64_t{1} << 50;
 
-// Unnamed objects are used again only if they are younger than this, and a run that takes longer
-// begins afresh. Numbers of the repository format (FORMAT.md, "Order of writing"); do not change.
-inline constexpr absl::Duration kUnnamedObjectAgeMax = absl::Hours(48);
+// A run that takes longer begins afresh. A number of the repository format (FORMAT.md, "Order of
+// writing"); do not change.
 inline constexpr absl::Duration kRunDurationMax = absl::Hours(48);
 
 // How often a run compares afresh because a backup whose objects it uses was deleted meanwhile.

@@ -3,6 +3,8 @@
 
 #include <functional>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -18,12 +20,13 @@
 
 namespace holdfast {
 
-// A BackedUpStore is a store in memory with an agent that backs it up to one destination, for those
-// who test what becomes of the backups.
+// A BackedUpStore is a store in memory with an agent that backs it up, for those who test what
+// becomes of the backups. A run succeeds where one of the destinations takes the backup.
 //
-//   BackedUpStore store(clock);
-//   const auto runner = store.MakeRunner([&] { return std::make_unique<FaultBlobStore>(blobs); });
-//   EXPECT_OK(store.PrepareDestination(*runner));
+//   BackedUpStore store(clock, {"a"});
+//   const auto runner = store.MakeRunner(
+//       [&](const std::string& destination) { return std::make_unique<FaultBlobStore>(blobs); });
+//   EXPECT_OK(store.PrepareDestinations(*runner));
 //   EXPECT_OK(store.Backup(*runner).status);
 //   const std::unique_ptr<StoreRepository> backups = *store.Open(blobs);
 //
@@ -31,7 +34,7 @@ namespace holdfast {
 // ownership of the clock; must outlive the runners that it made.
 class BackedUpStore {
  public:
-  explicit BackedUpStore(Clock& clock);
+  BackedUpStore(Clock& clock, const std::vector<std::string>& destinations);
 
   FakeCheckpointSource& source() { return source_; }
   const MasterKey& master_key() const { return master_key_; }
@@ -40,11 +43,13 @@ class BackedUpStore {
   // A table comes or goes; some come back with the identity that they had.
   void ChangeTables(RandomSource& random);
 
-  // Makes what takes the backups; each job opens the destination by `open_blob_store`.
+  // Makes what takes the backups; each job opens a destination, by its name, with
+  // `open_blob_store`.
   std::unique_ptr<BackupRunner> MakeRunner(
-      std::function<std::unique_ptr<BlobStore>()> open_blob_store);
-  // Makes the repository at the destination.
-  absl::Status PrepareDestination(BackupRunner& runner) const;
+      std::function<absl::StatusOr<std::unique_ptr<BlobStore>>(const std::string& destination)>
+          open_blob_store);
+  // Makes the repositories at the destinations.
+  absl::Status PrepareDestinations(BackupRunner& runner) const;
 
   // Takes a backup. After a failure the agent remembers what one does that was killed.
   BackupRunOutcome Backup(BackupRunner& runner);
@@ -59,6 +64,9 @@ class BackedUpStore {
   v1::Settings settings_;
   agent::v1::StoreMemory memory_;
 };
+
+// Expects that no backup that is listed at a place lacks anything; reads all of it.
+void ExpectListedAreWhole(BackedUpStore& store, BlobStore& blobs, const std::string& place);
 
 // Undeletes one in four of the backups that are deleted, where that is not refused.
 void UndeleteSome(StoreRepository& store, RandomSource& random, Clock& clock);

@@ -12,7 +12,6 @@
 #include "backup-agent/transfer/backup_runner.h"
 #include "backup-agent/transfer/worker_pool.h"
 #include "common/repository/backup_copier.h"
-#include "common/repository/checker.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing/fake_clock.h"
@@ -29,11 +28,12 @@ namespace {
 class History {
  public:
   explicit History(uint64_t seed)
-      : random_(seed),
-        runner_(store_.MakeRunner([this] { return std::make_unique<FaultBlobStore>(source_); })) {
+      : random_(seed), runner_(store_.MakeRunner([this](const std::string&) {
+          return std::make_unique<FaultBlobStore>(source_);
+        })) {
     source_.set_clock(&clock_);
     target_.set_clock(&clock_);
-    EXPECT_OK(store_.PrepareDestination(*runner_));
+    EXPECT_OK(store_.PrepareDestinations(*runner_));
     EXPECT_OK(Repository::Create(target_, clock_.Now()));
     source_retention_.set_keep_last(3);
     source_retention_.set_keep_daily(4);
@@ -45,8 +45,8 @@ class History {
   void Run(int steps) {
     for (int i = 0; i < steps && !testing::Test::HasFailure(); ++i) {
       Step();
-      CheckIsWhole(source_);
-      CheckIsWhole(target_);
+      ExpectListedAreWhole(store_, source_, "source");
+      ExpectListedAreWhole(store_, target_, "target");
     }
   }
 
@@ -188,23 +188,11 @@ class History {
     if (opened != nullptr) UndeleteSome(*opened, random_, clock_);
   }
 
-  void CheckIsWhole(MemoryBlobStore& blobs) {
-    const std::unique_ptr<StoreRepository> opened = Open(blobs);
-    if (opened == nullptr) return;
-    const absl::StatusOr<CheckReport> report =
-        CheckStore(*opened, {.read_data = true, .on_progress = nullptr}, {});
-    ASSERT_OK(report);
-    for (const CheckFinding& finding : report->findings) {
-      ADD_FAILURE() << (&blobs == &source_ ? "source: " : "target: ") << finding.path << ": "
-                    << finding.status;
-    }
-  }
-
   SeededRandom random_;
   FakeClock clock_;
   MemoryBlobStore source_;
   MemoryBlobStore target_;
-  BackedUpStore store_{clock_};
+  BackedUpStore store_{clock_, {"a"}};
   v1::Retention source_retention_;
   v1::Retention target_retention_;
   const std::unique_ptr<BackupRunner> runner_;

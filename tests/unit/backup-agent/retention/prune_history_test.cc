@@ -66,7 +66,7 @@ class History {
  public:
   explicit History(uint64_t seed)
       : random_(seed), runner_(MakeRunner(&run_interruption_)), other_runner_(MakeRunner(nullptr)) {
-    EXPECT_OK(store_.PrepareDestination(*runner_));
+    EXPECT_OK(store_.PrepareDestinations(*runner_));
     retention_.set_keep_last(2);
     retention_.set_keep_daily(2);
   }
@@ -85,13 +85,14 @@ class History {
   uint64_t Pick(uint64_t bound) { return random_.Uniform(bound); }
 
   std::unique_ptr<BackupRunner> MakeRunner(Interruption* interruption) {
-    return store_.MakeRunner([this, interruption]() -> std::unique_ptr<BlobStore> {
-      auto blobs = std::make_unique<FaultBlobStore>(blobs_);
-      if (interruption == nullptr) return blobs;
-      return std::make_unique<HookedBlobStore>(
-          std::move(blobs),
-          [interruption](BlobCall, const std::string&) { return interruption->OnCall(); });
-    });
+    return store_.MakeRunner(
+        [this, interruption](const std::string&) -> std::unique_ptr<BlobStore> {
+          auto blobs = std::make_unique<FaultBlobStore>(blobs_);
+          if (interruption == nullptr) return blobs;
+          return std::make_unique<HookedBlobStore>(
+              std::move(blobs),
+              [interruption](BlobCall, const std::string&) { return interruption->OnCall(); });
+        });
   }
 
   void Step() {
@@ -191,7 +192,7 @@ class History {
   SeededRandom random_;
   FakeClock clock_;
   MemoryBlobStore blobs_;
-  BackedUpStore store_{clock_};
+  BackedUpStore store_{clock_, {"a"}};
   v1::Retention retention_;
   Interruption run_interruption_;
   Interruption prune_interruption_;

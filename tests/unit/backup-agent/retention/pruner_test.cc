@@ -33,8 +33,9 @@ using testing::SizeIs;
 class PrunerTest : public testing::Test {
  protected:
   PrunerTest()
-      : runner_(store_.MakeRunner([this] { return std::make_unique<FaultBlobStore>(blobs_); })) {
-    EXPECT_OK(store_.PrepareDestination(*runner_));
+      : runner_(store_.MakeRunner(
+            [this](const std::string&) { return std::make_unique<FaultBlobStore>(blobs_); })) {
+    EXPECT_OK(store_.PrepareDestinations(*runner_));
     retention_.set_keep_last(1);
   }
 
@@ -78,7 +79,7 @@ class PrunerTest : public testing::Test {
 
   FakeClock clock_;
   MemoryBlobStore blobs_;
-  BackedUpStore store_{clock_};
+  BackedUpStore store_{clock_, {"a"}};
   v1::Retention retention_;
   int tables_ = 0;
   const std::unique_ptr<BackupRunner> runner_;
