@@ -1,5 +1,8 @@
 #include "common/repository/deciding_marks.h"
 
+#include "absl/status/statusor.h"
+#include "common/repository/layout.h"
+
 namespace holdfast {
 
 using repository::v1::Mark;
@@ -28,6 +31,15 @@ void DecidingMarks::Add(absl::string_view mark_name, Mark::Kind kind) {
     default:
       break;
   }
+}
+
+DecidingMarks DecidingMarksOf(const std::vector<std::string>& mark_names) {
+  DecidingMarks deciding;
+  for (const std::string& name : mark_names) {
+    const absl::StatusOr<ParsedMarkName> parsed = ParseMarkName(name);
+    if (parsed.ok()) deciding.Add(name, parsed->kind);
+  }
+  return deciding;
 }
 
 }  // namespace holdfast

@@ -2,6 +2,7 @@
 #define HOLDFAST_COMMON_REPOSITORY_DECIDING_MARKS_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "holdfast/repository/v1/repository.pb.h"
@@ -21,6 +22,9 @@ struct DecidingMarks {
   // `mark_name` and its kind as of ParseMarkName.
   void Add(absl::string_view mark_name, repository::v1::Mark::Kind kind);
 };
+
+// The same of all the marks of one backup; other names are ignored.
+DecidingMarks DecidingMarksOf(const std::vector<std::string>& mark_names);
 
 }  // namespace holdfast
 

@@ -117,13 +117,6 @@ absl::StatusOr<BackupListing> StoreRepository::ListBackups() {
     if (manifests.contains(backup_id) || misplaced.contains(backup_id)) continue;
     listing.orphaned_marks.insert(listing.orphaned_marks.end(), names.begin(), names.end());
   }
-  const auto is_good_mark = [&](const std::string& name) -> absl::StatusOr<bool> {
-    const absl::Status status = CheckMark(name);
-    if (status.ok()) return true;
-    HOLDFAST_RETURN_IF_ERROR(CheckThatOnlyTheFileFailed(status));
-    listing.damaged_marks[absl::StrCat(MarksPath(store_id_), "/", name)] = status;
-    return false;
-  };
   for (const auto& [backup_id, sealed_size_bytes] : manifests) {
     const DecidingMarks& deciding = marks[backup_id];
     ListedBackup backup;
@@ -136,7 +129,8 @@ absl::StatusOr<BackupListing> StoreRepository::ListBackups() {
       const absl::StatusOr<ParsedMarkName> parsed = ParseMarkName(deciding.deletion);
       backup.is_deletion_overruled = backup.pinned && parsed->kind == Mark::KIND_DELETED;
       if (!backup.pinned) {
-        HOLDFAST_ASSIGN_OR_RETURN(const bool is_good, is_good_mark(deciding.deletion));
+        HOLDFAST_ASSIGN_OR_RETURN(const bool is_good,
+                                  IsGoodMark(deciding.deletion, listing.damaged_marks));
         if (!is_good) {
           const std::string path = absl::StrCat(MarksPath(store_id_), "/", deciding.deletion);
           listing.damaged[backup_id] =
@@ -160,7 +154,8 @@ absl::StatusOr<BackupListing> StoreRepository::ListBackups() {
       }
     }
     if (!deciding.drill.empty() && ParseMarkName(deciding.drill)->kind == Mark::KIND_DRILLED) {
-      HOLDFAST_ASSIGN_OR_RETURN(const bool is_good, is_good_mark(deciding.drill));
+      HOLDFAST_ASSIGN_OR_RETURN(const bool is_good,
+                                IsGoodMark(deciding.drill, listing.damaged_marks));
       if (is_good) backup.drill_time = ParseMarkName(deciding.drill)->time;
     }
     absl::StatusOr<BackupSummary> summary = ReadSummary(backup_id, sealed_size_bytes);
@@ -312,22 +307,23 @@ absl::StatusOr<std::vector<std::string>> StoreRepository::ListMarks(
 absl::StatusOr<DecidingMarks> StoreRepository::FindDecidingMarks(
     absl::string_view backup_id) const {
   HOLDFAST_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListMarks(backup_id));
-  DecidingMarks deciding;
-  for (const std::string& name : names) {
-    const absl::StatusOr<ParsedMarkName> parsed = ParseMarkName(name);
-    if (parsed.ok()) deciding.Add(name, parsed->kind);
-  }
-  return deciding;
+  return DecidingMarksOf(names);
+}
+
+absl::StatusOr<bool> StoreRepository::IsGoodMark(
+    const std::string& mark_name, std::map<std::string, absl::Status>& damaged_marks) {
+  const absl::Status status = CheckMark(mark_name);
+  if (status.ok()) return true;
+  HOLDFAST_RETURN_IF_ERROR(CheckThatOnlyTheFileFailed(status));
+  damaged_marks[absl::StrCat(MarksPath(store_id_), "/", mark_name)] = status;
+  return false;
 }
 
 absl::StatusOr<bool> StoreRepository::IsPinnedBy(
     const std::string& pin, std::map<std::string, absl::Status>& damaged_marks) {
   if (pin.empty()) return false;
-  const absl::Status status = CheckMark(pin);
-  if (status.ok()) return ParseMarkName(pin)->kind == Mark::KIND_PINNED;
-  HOLDFAST_RETURN_IF_ERROR(CheckThatOnlyTheFileFailed(status));
-  damaged_marks[absl::StrCat(MarksPath(store_id_), "/", pin)] = status;
-  return true;
+  HOLDFAST_ASSIGN_OR_RETURN(const bool is_good, IsGoodMark(pin, damaged_marks));
+  return !is_good || ParseMarkName(pin)->kind == Mark::KIND_PINNED;
 }
 
 absl::StatusOr<bool> StoreRepository::IsPinned(absl::string_view backup_id) {
@@ -432,11 +428,7 @@ absl::Status StoreRepository::RemoveBackup(absl::string_view backup_id, absl::Ti
     return absl::InvalidArgumentError(absl::StrCat("'", backup_id, "' is not the id of a backup"));
   }
   HOLDFAST_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListMarks(backup_id));
-  DecidingMarks deciding;
-  for (const std::string& name : names) {
-    const absl::StatusOr<ParsedMarkName> parsed = ParseMarkName(name);
-    if (parsed.ok()) deciding.Add(name, parsed->kind);
-  }
+  const DecidingMarks deciding = DecidingMarksOf(names);
   const absl::StatusOr<ParsedMarkName> deletion = ParseMarkName(deciding.deletion);
   if (!deletion.ok() || deletion->kind != Mark::KIND_DELETED || deletion->time >= deleted_before) {
     return absl::FailedPreconditionError(

@@ -203,8 +203,10 @@ class StoreRepository {
   absl::StatusOr<repository::v1::Mark> OpenMark(absl::string_view mark_name,
                                                 absl::string_view sealed) const;
   absl::Status CheckMark(const std::string& mark_name);
-  // Whether a backup is pinned whose mark of that is `pin`; adds one that can't be read to
-  // `damaged_marks`.
+  // Whether a mark opens; adds one that does not to `damaged_marks`, by its path.
+  absl::StatusOr<bool> IsGoodMark(const std::string& mark_name,
+                                  std::map<std::string, absl::Status>& damaged_marks);
+  // Whether a backup is pinned whose mark of that is `pin`, as one that can't be read says, too.
   absl::StatusOr<bool> IsPinnedBy(const std::string& pin,
                                   std::map<std::string, absl::Status>& damaged_marks);
   absl::StatusOr<DecidingMarks> FindDecidingMarks(absl::string_view backup_id) const;
