@@ -8,15 +8,13 @@
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "common/base/time_format.h"
+#include "common/repository/copied_objects.h"
 #include "common/repository/layout.h"
 
 namespace holdfast {
 namespace {
 
 using repository::v1::Mark;
-
-// By how much the clocks of two machines may differ.
-constexpr absl::Duration kClockDifferenceMax = absl::Hours(24);
 
 // What is of the future by more than this says nothing against the clock of now.
 constexpr absl::Duration kFutureMax = absl::Hours(24 * 31);

@@ -628,12 +628,19 @@ std::optional<ObjectFanOut::Result> BackupRun::PumpTo(const ObjectEntry& entry, 
   return fan_out.Finish();
 }
 
-bool BackupRun::CanUseUnnamed(const Item& item, const ObjectEntry& entry, Destination& destination,
-                              bool& is_old) {
-  const absl::StatusOr<absl::Time> write_time = destination.Await(
+absl::StatusOr<absl::Time> BackupRun::AwaitWriteTime(Destination& destination,
+                                                     const ObjectEntry& entry,
+                                                     absl::string_view what) {
+  return destination.Await(
       destination.Start<absl::StatusOr<absl::Time>>(
           [open = destination.open, name = entry.name()] { return WriteTimeOf(*open, name); }),
-      "look at an object", kOperationMax);
+      what, kOperationMax);
+}
+
+bool BackupRun::CanUseUnnamed(const Item& item, const ObjectEntry& entry, Destination& destination,
+                              bool& is_old) {
+  const absl::StatusOr<absl::Time> write_time =
+      AwaitWriteTime(destination, entry, "look at an object");
   if (!write_time.ok()) return false;
   is_old = !IsYoungAtPlace(entry.name(), *write_time, clock_.Now());
   return !is_old && ProveAt(item, entry, destination);
@@ -643,10 +650,8 @@ void BackupRun::NoteCopied(const ObjectEntry& entry,
                            const std::vector<Destination*>& destinations) {
   if (IsYoungAtPlace(entry.name(), /*write_time=*/absl::InfinitePast(), clock_.Now())) return;
   for (Destination* destination : destinations) {
-    const absl::StatusOr<absl::Time> write_time = destination->Await(
-        destination->Start<absl::StatusOr<absl::Time>>(
-            [open = destination->open, name = entry.name()] { return WriteTimeOf(*open, name); }),
-        "look at an object that was written", kOperationMax);
+    const absl::StatusOr<absl::Time> write_time =
+        AwaitWriteTime(*destination, entry, "look at an object that was written");
     if (!write_time.ok() || TellsThatItIsNew(*write_time, clock_.Now())) continue;
     MutexLock lock(&mutex_);
     at_risk_[destination->index()].undated.insert(entry.name());

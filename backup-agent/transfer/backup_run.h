@@ -108,6 +108,10 @@ class BackupRun {
   std::optional<ObjectFanOut::Result> PumpTo(const repository::v1::ObjectEntry& entry,
                                              Destination& from, ObjectFanOut::Mode mode,
                                              const std::vector<Destination*>& to);
+  // When an object was written there, as far as the place tells.
+  static absl::StatusOr<absl::Time> AwaitWriteTime(Destination& destination,
+                                                   const repository::v1::ObjectEntry& entry,
+                                                   absl::string_view what);
   // Whether an object that lies there already can be used as it is; else `is_old` says whether a
   // prune may have it on its list.
   bool CanUseUnnamed(const Item& item, const repository::v1::ObjectEntry& entry,
