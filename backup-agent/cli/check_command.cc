@@ -321,15 +321,6 @@ absl::Status RunCommand(const CheckArguments& arguments, CommandContext& context
   std::vector<DestinationConfig> sources;
   if (arguments.repair) {
     HOLDFAST_ASSIGN_OR_RETURN(sources, FindRepairSources(arguments, context));
-    for (const DestinationConfig& destination : destinations) {
-      const auto is_it = [&](const DestinationConfig& source) {
-        return source.url == destination.url;
-      };
-      if (!std::all_of(sources.begin(), sources.end(), is_it)) continue;
-      return absl::InvalidArgumentError(absl::StrCat("there is no other destination to repair ",
-                                                     destination.url,
-                                                     " from: name one with --repair-from"));
-    }
   }
   HOLDFAST_ASSIGN_OR_RETURN(const MasterKey key, ReadCommandKey(context));
   // One that fails does not keep the others from being checked; damage is what is told in the end.

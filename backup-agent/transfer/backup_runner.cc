@@ -157,7 +157,7 @@ absl::StatusOr<ProofFindings> Mend(const ProofFindings& found, const OpenDestina
                                    const MasterKey& master_key, Clock& clock,
                                    const Prover::OnStep& on_step, const Cancellation& gone) {
   ProofFindings left = found;
-  if (sources.empty() || !open.repository.has_value()) return left;
+  if (!open.repository.has_value()) return left;
   std::vector<StoreRepository*> others;
   std::map<std::string, std::string> names;  // by place
   for (const Source& source : sources) {

@@ -61,7 +61,8 @@ absl::Status StopListing() { return absl::AbortedError("stop"); }
 absl::Status CheckThatOnlyTheFileFailed(BlobStore& blobs, const absl::Status& failure) {
   if (absl::IsCancelled(failure) || absl::IsDeadlineExceeded(failure)) return failure;
   if (GetSealedFault(failure).has_value() || absl::IsDataLoss(failure)) return absl::OkStatus();
-  return blobs.Stat(kRepositoryFileName).status();
+  const absl::Status there = blobs.Stat(kRepositoryFileName).status();
+  return absl::IsNotFound(there) ? blobs.Stat(kRepositoryFileCopyName).status() : there;
 }
 
 }  // namespace holdfast

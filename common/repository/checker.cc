@@ -114,6 +114,7 @@ class StoreCheck {
       : store_(store), options_(options), cancellation_(cancellation) {}
 
   absl::StatusOr<CheckReport> Run() {
+    HOLDFAST_RETURN_IF_ERROR(CheckTheRepositoryFiles());
     HOLDFAST_RETURN_IF_ERROR(ListNames());
     HOLDFAST_RETURN_IF_ERROR(CheckKeyFiles());
     HOLDFAST_RETURN_IF_ERROR(CheckManifests());
@@ -253,6 +254,16 @@ class StoreCheck {
   }
 
   // --- Keys, manifests, marks ----------------------------------------------------------------
+
+  absl::Status CheckTheRepositoryFiles() {
+    HOLDFAST_ASSIGN_OR_RETURN(const std::vector<RepositoryFileFault> faults,
+                              CheckRepositoryFiles(store_.blobs()));
+    // Nothing is lost by them, as long as one of the two is whole.
+    for (const RepositoryFileFault& fault : faults) {
+      report_.findings.push_back({.path = fault.path, .status = fault.status, .backup_ids = {}});
+    }
+    return cancellation_.status();
+  }
 
   absl::Status CheckKeyFiles() {
     for (const std::string& path : key_files_) {

@@ -26,6 +26,7 @@ namespace holdfast {
 using StoreId = Id128;
 
 inline constexpr absl::string_view kRepositoryFileName = "holdfast.json";
+inline constexpr absl::string_view kRepositoryFileCopyName = "holdfast-copy.json";
 
 // The folders, without a slash at the end.
 inline constexpr absl::string_view kStoresPath = "stores";

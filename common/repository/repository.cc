@@ -8,18 +8,11 @@
 #include "absl/strings/str_join.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
-#include "common/base/time_format.h"
 #include "common/repository/blob_calls.h"
-#include "simdjson.h"
 
 namespace holdfast {
 
 namespace {
-
-// Part of the repository format; do not change.
-constexpr absl::string_view kFormatName = "holdfast-repository";
-constexpr int64_t kFormatVersion = 1;
-constexpr uint64_t kRepositoryFileSizeMaxBytes = 4096;
 
 absl::StatusOr<bool> HasBackups(BlobStore& blobs, const StoreId& store_id) {
   const absl::Status status =
@@ -31,54 +24,18 @@ absl::StatusOr<bool> HasBackups(BlobStore& blobs, const StoreId& store_id) {
   return false;
 }
 
-absl::StatusOr<Id128> ParseRepositoryFile(absl::string_view bytes) {
-  const auto error = [](absl::string_view what) {
-    return absl::DataLossError(
-        absl::StrCat(kRepositoryFileName, " is not that of a Holdfast repository: ", what));
-  };
-  simdjson::dom::parser parser;
-  const simdjson::padded_string padded(bytes.data(), bytes.size());
-  simdjson::dom::object object;
-  if (parser.parse(padded).get(object) != simdjson::SUCCESS) return error("it is no JSON object");
-  std::string_view format;
-  if (object["format"].get(format) != simdjson::SUCCESS ||
-      absl::string_view(format.data(), format.size()) != kFormatName) {
-    return error(absl::StrCat("\"format\" in it is not \"", kFormatName, "\""));
-  }
-  int64_t version = 0;
-  if (object["version"].get(version) != simdjson::SUCCESS || version < 1) {
-    return error("\"version\" in it is not a positive number");
-  }
-  if (version != kFormatVersion) {
-    return absl::UnimplementedError(absl::StrCat(
-        "the repository has version ", version, " of the format, and this Holdfast knows ",
-        "version ", kFormatVersion, "; a newer Holdfast is needed"));
-  }
-  std::string_view id_text;
-  if (object["repository_id"].get(id_text) != simdjson::SUCCESS) {
-    return error("\"repository_id\" is not in it");
-  }
-  const absl::StatusOr<Id128> id =
-      Id128::FromText(absl::string_view(id_text.data(), id_text.size()));
-  if (!id.ok()) return error(id.status().message());
-  return *id;
-}
-
 }  // namespace
 
 absl::StatusOr<Repository> Repository::Open(BlobStore& blobs) {
-  const absl::StatusOr<std::string> bytes =
-      ReadBlob(blobs, kRepositoryFileName, kRepositoryFileSizeMaxBytes);
-  if (absl::IsNotFound(bytes.status())) {
+  const absl::StatusOr<RepositoryFile> file = ReadRepositoryFile(blobs);
+  if (absl::IsNotFound(file.status())) {
     return absl::NotFoundError(absl::StrCat(
         "there is no repository at ", blobs.Describe(), ": no ", kRepositoryFileName,
         " (a share that is not mounted looks like this; a new repository has yet to be made)"));
   }
-  HOLDFAST_RETURN_IF_ERROR(bytes.status(),
+  HOLDFAST_RETURN_IF_ERROR(file.status(),
                            absl::StrCat("open the repository at ", blobs.Describe()));
-  HOLDFAST_ASSIGN_OR_RETURN(const Id128 repository_id, ParseRepositoryFile(*bytes),
-                            absl::StrCat("open the repository at ", blobs.Describe()));
-  return Repository(blobs, repository_id, Blake2b256({AsBytes(*bytes)}));
+  return Repository(blobs, *file);
 }
 
 absl::StatusOr<Repository> Repository::Create(BlobStore& blobs, absl::Time now) {
@@ -101,14 +58,11 @@ absl::StatusOr<Repository> Repository::Create(BlobStore& blobs, absl::Time now) 
   }
   HOLDFAST_RETURN_IF_ERROR(listed);
 
-  const Id128 repository_id = Id128::Generate();
-  const std::string bytes = absl::StrCat(
-      "{\"format\":\"", kFormatName, "\",\"version\":", kFormatVersion, ",\"repository_id\":\"",
-      repository_id.ToText(), "\",\"create_time\":\"", FormatRfc3339Millis(now), "\"}\n");
-  const absl::Status put = PutAndCompare(blobs, std::string(kRepositoryFileName), bytes);
+  const RepositoryFile file = MakeRepositoryFile(Id128::Generate(), now);
+  const absl::Status put = PutRepositoryFile(blobs, file);
   if (absl::IsAlreadyExists(put)) return already_exists;
   HOLDFAST_RETURN_IF_ERROR(put, absl::StrCat("make a repository at ", place));
-  return Repository(blobs, repository_id, Blake2b256({AsBytes(bytes)}));
+  return Repository(blobs, file);
 }
 
 absl::StatusOr<std::vector<StoreId>> Repository::ListStores() const {

@@ -13,6 +13,7 @@
 #include "common/crypto/master_key.h"
 #include "common/repository/backup_key_ring.h"
 #include "common/repository/layout.h"
+#include "common/repository/repository_file.h"
 #include "common/repository/store_repository.h"
 #include "common/storage/blob_store.h"
 
@@ -29,8 +30,9 @@ namespace holdfast {
 // StoreRepository that it made.
 class Repository {
  public:
-  // NOT_FOUND where there is no holdfast.json (a share that is not mounted, or no repository yet);
-  // UNIMPLEMENTED for a version that is not known; DATA_LOSS where it is no such file.
+  // NOT_FOUND where there is neither holdfast.json nor its copy (a share that is not mounted, or no
+  // repository yet); UNIMPLEMENTED for a version that is not known; DATA_LOSS where both are
+  // damaged, or no such files.
   static absl::StatusOr<Repository> Open(BlobStore& blobs);
 
   // Makes a new one. ALREADY_EXISTS where there is one; FAILED_PRECONDITION where the place holds
@@ -81,8 +83,10 @@ class Repository {
       const std::vector<DatedBackupKey>& backup_keys, const std::set<KeyId>& needed) const;
 
  private:
-  Repository(BlobStore& blobs, const Id128& repository_id, const Hash256& repository_hash)
-      : blobs_(&blobs), repository_id_(repository_id), repository_hash_(repository_hash) {}
+  Repository(BlobStore& blobs, const RepositoryFile& file)
+      : blobs_(&blobs),
+        repository_id_(file.repository_id),
+        repository_hash_(Blake2b256({AsBytes(file.bytes)})) {}
 
   absl::StatusOr<BackupKeyRing> ReadKeys(const StoreId& store_id,
                                          const MasterKey& master_key) const;

@@ -133,6 +133,12 @@ absl::Status StoreRepairer::Repair(
       HOLDFAST_RETURN_IF_ERROR(RepairMark(finding, std::string(name)));
     } else if (absl::ConsumePrefix(&name, objects)) {
       object_findings.push_back(&finding);
+    } else if (name == kRepositoryFileName || name == kRepositoryFileCopyName) {
+      HOLDFAST_RETURN_IF_ERROR(next());
+      HOLDFAST_RETURN_IF_ERROR(RepairRepositoryFile(repository_.blobs(), name));
+      Note(
+          finding, absl::OkStatus(),
+          std::string(name == kRepositoryFileName ? kRepositoryFileCopyName : kRepositoryFileName));
     } else {
       HOLDFAST_RETURN_IF_ERROR(next());
       Note(finding, Refusals().ToStatus());  // a key file, which Open could not mend

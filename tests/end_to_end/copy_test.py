@@ -17,7 +17,7 @@ def files_below(directory):
 def shared_files(directory):
     """Those that are the same at every destination."""
     return {name: content for name, content in files_below(directory).items()
-            if name != "holdfast.json" and "/keys/" not in name}
+            if not name.startswith("holdfast") and "/keys/" not in name}
 
 
 class CopyTest(unittest.TestCase):

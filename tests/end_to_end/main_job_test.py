@@ -117,13 +117,16 @@ class MainJobTest(unittest.TestCase):
                               stdin=sample_data("--projects", "30", "--changes"))
             backup_id = instance.backup_now()
             shown = instance.holdfast("backup", "show", backup_id, "--json").json
-            target = instance.root / "read"
-            printed = subprocess.run(
-                [harness.REPOSITORY_ROOT / "tests" / "reader" / "holdfast_reader.py", "restore",
-                 "--repository", instance.destination, "--key-file", instance.key_file,
-                 "--to", target], check=True, capture_output=True, text=True).stdout.split()
-            self.assertEqual(printed, [backup_id, shown["document_count"], shown["state_digest"]])
-            self.assertTrue((target / "db" / "CURRENT").is_file())
+            for name in ("read", "read with the copy of holdfast.json"):
+                target = instance.root / name
+                printed = subprocess.run(
+                    [harness.REPOSITORY_ROOT / "tests" / "reader" / "holdfast_reader.py", "restore",
+                     "--repository", instance.destination, "--key-file", instance.key_file,
+                     "--to", target], check=True, capture_output=True, text=True).stdout.split()
+                self.assertEqual(printed,
+                                 [backup_id, shown["document_count"], shown["state_digest"]])
+                self.assertTrue((target / "db" / "CURRENT").is_file())
+                (instance.destination / "holdfast.json").write_bytes(b"damaged")
 
     def test_instance_files_come_back_with_the_data(self):
         with harness.Instance() as probe:  # only for a folder to put the file in

@@ -147,6 +147,17 @@ def load_messages():
             sys.path.remove(out)
 
 
+def check_head(name, head):
+    """The repository's file, if it is whole and of this format."""
+    before, member, rest = head.rpartition(b',"checksum":"')
+    if not member or rest != blake2b(before, size=16).hex().encode() + b'"}\n':
+        raise ReaderError(f"{name}: damaged")
+    values = json.loads(head)
+    if values.get("format") != "holdfast-repository" or values.get("version") != 1:
+        raise ReaderError(f"{name}: not a repository of format 1")
+    return head
+
+
 class StoreReader:
     """The backups of one store in a repository."""
 
@@ -154,12 +165,18 @@ class StoreReader:
         self.root = root
         self.store_id = store_id
         self.messages = load_messages()
-        with open(os.path.join(root, "holdfast.json"), "rb") as file:
-            self.head = file.read(4097)
-        head = json.loads(self.head)
-        if head.get("format") != "holdfast-repository" or head.get("version") != 1:
-            raise ReaderError("holdfast.json: not a repository of format 1")
+        self.head = self._read_head()
         self.backup_keys = self._load_backup_keys(master_key)
+
+    def _read_head(self):
+        """The bytes of the repository's file."""
+        first = None
+        for name in ("holdfast.json", "holdfast-copy.json"):
+            try:
+                return check_head(name, self._read(name))
+            except ReaderError as error:
+                first = first or error
+        raise first
 
     def _read(self, path):
         try:

@@ -862,9 +862,9 @@ TEST_F(RepositoryCommandsTest, CheckRepairsFromAnotherDestination) {
   const std::string name = std::filesystem::path(path).filename();
   FlipByte(path, 300);
 
-  CliResult result = cli_.RunConfigured({"check", "--repair"});
-  EXPECT_EQ(result.exit_code, kExitUsage) << "there is no other destination";
-  EXPECT_THAT(result.error, HasSubstr("--repair-from"));
+  CliResult result = cli_.RunConfigured({"check", "--read-data", "--repair"});
+  EXPECT_EQ(result.exit_code, kExitDamaged);
+  EXPECT_THAT(result.output, HasSubstr("there is no other destination to mend it from"));
   result = cli_.RunConfigured({"check", "--read-data", "--repair-from", cli_.Path("second")});
   ASSERT_EQ(result.exit_code, kExitOk) << result.error;
   EXPECT_THAT(result.output, AllOf(HasSubstr("1 file damaged or missing, 1 of them repaired"),
@@ -884,6 +884,18 @@ TEST_F(RepositoryCommandsTest, CheckRepairsFromAnotherDestination) {
   EXPECT_THAT(result.output, AllOf(HasSubstr("\"repairs\":[{\"path\":"), HasSubstr(name),
                                    HasSubstr("\"repaired\":false")));
   EXPECT_THAT(result.error, HasSubstr("could not be repaired"));
+}
+
+TEST_F(RepositoryCommandsTest, TheFileOfTheRepositoryIsRepairedFromItsCopy) {
+  const std::string path = cli_.Path("backups/holdfast.json");
+  ASSERT_OK_AND_ASSIGN(const std::string bytes, ReadFile(path, 10'000));
+  FlipByte(path, 100);
+  CliResult result = cli_.RunConfigured({"check"});
+  EXPECT_EQ(result.exit_code, kExitDamaged);
+  EXPECT_THAT(result.output, HasSubstr("  holdfast.json\n"));
+  EXPECT_EQ(cli_.RunConfigured({"check", "--repair"}).exit_code, kExitOk);
+  EXPECT_THAT(ReadFile(path, 10'000), IsOkAndHolds(bytes));
+  EXPECT_EQ(cli_.RunConfigured({"check"}).exit_code, kExitOk);
 }
 
 TEST_F(RepositoryCommandsTest, BackupListReadsARepositoryDirectly) {

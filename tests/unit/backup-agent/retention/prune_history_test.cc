@@ -225,7 +225,7 @@ class History {
 };
 
 TEST(PruneHistoryTest, NoKeptBackupEverLacksAnything) {
-  const int histories = std::getenv("HOLDFAST_TEST_HEAVY") != nullptr ? 300 : 20;
+  const int histories = std::getenv("HOLDFAST_TEST_HEAVY") != nullptr ? 500 : 20;
   SeededRandom seeds;
   int backups_made = 0;
   int backups_removed = 0;

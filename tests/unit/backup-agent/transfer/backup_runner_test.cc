@@ -934,5 +934,26 @@ TEST_F(PruneBackupsTest, APinCatchesUpWithADestinationThatWasAway) {
   }
 }
 
+// --- A check ---------------------------------------------------------------------------------
+
+TEST_F(BackupRunnerTest, ACheckWritesTheFileOfTheRepositoryAnewFromItsCopy) {
+  AddDestination("a");
+  source_.SetFile(Name(kTable), Noise(1000));
+  Backup();
+  const std::string path = absl::StrCat(PathOf("a"), "/holdfast.json");
+  ASSERT_OK_AND_ASSIGN(const std::string whole, ReadFile(path, 10'000));
+  Damage("a", "holdfast.json");
+  Backup();
+  v1::Proof request;
+  request.set_kind(v1::Proof::KIND_CHECK);
+  request.set_destination_name("a");
+  const v1::Proof proof = runner().Prove(settings_, memory_, request,
+                                         std::make_shared<ProofProgress>(), Cancellation());
+  ASSERT_THAT(proof.damages(), SizeIs(1));
+  EXPECT_EQ(proof.damages(0).path(), "holdfast.json");
+  EXPECT_EQ(proof.damages(0).repaired_from(), "holdfast-copy.json");
+  EXPECT_THAT(ReadFile(path, 10'000), IsOkAndHolds(whole));
+}
+
 }  // namespace
 }  // namespace holdfast

@@ -37,7 +37,8 @@ using Result = CopiedBackup::Result;
 using Blobs = std::map<std::string, std::string>;
 
 bool IsOfPlace(const std::string& name) {
-  return name == "holdfast.json" || absl::StrContains(name, "/keys/");
+  return name == kRepositoryFileName || name == kRepositoryFileCopyName ||
+         absl::StrContains(name, "/keys/");
 }
 
 // What must be the same at every destination.

@@ -82,6 +82,18 @@ class CheckerTest : public testing::Test {
   std::string shared_;
 };
 
+TEST_F(CheckerTest, DamageOfTheFileOfTheRepositoryOrItsCopyIsTold) {
+  const std::string whole = backups_.blobs.Read("holdfast.json");
+  for (const std::string path : {"holdfast.json", "holdfast-copy.json"}) {
+    backups_.blobs.Write(path, Flip(whole, 20));
+    ExpectFindings(ElementsAre(Finding(path, kDataLoss, "checksum", IsEmpty())));
+    backups_.blobs.Remove(path);
+    ExpectFindings(ElementsAre(Finding(path, absl::StatusCode::kNotFound, "missing", IsEmpty())));
+    backups_.blobs.Write(path, whole);
+    ExpectFindings(IsEmpty());
+  }
+}
+
 TEST_F(CheckerTest, AllIsWell) {
   for (const bool read_data : {false, true}) {
     const CheckReport report = Check(read_data);

@@ -3,10 +3,11 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "common/base/thread.h"
+#include "common/crypto/hash.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing/memory_blob_store.h"
@@ -29,6 +30,12 @@ std::string Flip(std::string bytes, size_t offset) {
   return bytes;
 }
 
+// The text of a holdfast.json, of which all but its end is given.
+std::string WithChecksum(const std::string& before) {
+  return absl::StrCat(before, ",\"checksum\":\"",
+                      absl::BytesToHexString(AsText(Blake2b128({AsBytes(before)}))), "\"}\n");
+}
+
 // --- holdfast.json ---------------------------------------------------------------------------
 
 TEST(RepositoryTest, WhatIsMadeIsOpened) {
@@ -37,9 +44,10 @@ TEST(RepositoryTest, WhatIsMadeIsOpened) {
   ASSERT_OK_AND_ASSIGN(const Repository opened, Repository::Open(blobs));
   EXPECT_EQ(opened.repository_id(), made.repository_id());
   EXPECT_EQ(blobs.Read("holdfast.json"),
-            absl::StrCat("{\"format\":\"holdfast-repository\",\"version\":1,\"repository_id\":\"",
-                         made.repository_id().ToText(),
-                         "\",\"create_time\":\"2026-11-22T18:35:00.123Z\"}\n"));
+            WithChecksum(absl::StrCat(
+                "{\"format\":\"holdfast-repository\",\"version\":1,\"repository_id\":\"",
+                made.repository_id().ToText(), "\",\"create_time\":\"2026-11-22T18:35:00.123Z\"")));
+  EXPECT_EQ(blobs.Read("holdfast-copy.json"), blobs.Read("holdfast.json"));
   EXPECT_THAT(opened.ListStores(), IsOkAndHolds(IsEmpty()));
 }
 
@@ -86,6 +94,18 @@ TEST(RepositoryTest, WithoutRepositoryItSaysThatAShareMayNotBeMounted) {
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("not mounted")));
 }
 
+// As FORMAT.md shows it.
+TEST(RepositoryTest, TheExampleOfTheFormatIsOpened) {
+  MemoryBlobStore blobs;
+  blobs.Write("holdfast.json",
+              "{\"format\":\"holdfast-repository\",\"version\":1,"
+              "\"repository_id\":\"0f1e2d3c4b5a69788796a5b4c3d2e1f0\","
+              "\"create_time\":\"2026-11-22T18:35:00.123Z\","
+              "\"checksum\":\"cbbab0e8f5b4bb19e9d69e15ea095c14\"}\n");
+  ASSERT_OK_AND_ASSIGN(const Repository repository, Repository::Open(blobs));
+  EXPECT_EQ(repository.repository_id().ToText(), "0f1e2d3c4b5a69788796a5b4c3d2e1f0");
+}
+
 TEST(RepositoryTest, UnknownVersionsAndOtherFilesAreToldApart) {
   const auto open = [](const std::string& json) {
     MemoryBlobStore blobs;
@@ -94,24 +114,52 @@ TEST(RepositoryTest, UnknownVersionsAndOtherFilesAreToldApart) {
   };
   const std::string id = "\"repository_id\":\"0f1e2d3c4b5a69788796a5b4c3d2e1f0\"";
   const std::string format = "\"format\":\"holdfast-repository\"";
-  EXPECT_OK(open(absl::StrCat("{", format, ",\"version\":1,", id, ",\"later\":[{}]}")));
-  EXPECT_THAT(open(absl::StrCat("{", format, ",\"version\":2,", id, "}")),
+  const std::string good = absl::StrCat("{", format, ",\"version\":1,", id);
+  EXPECT_OK(open(WithChecksum(absl::StrCat(good, ",\"later\":[{}]"))));
+  EXPECT_THAT(open(WithChecksum(absl::StrCat("{", format, ",\"version\":2,", id))),
               StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("newer Holdfast")));
-  EXPECT_THAT(open(absl::StrCat("{", format, ",\"version\":2}")),
+  EXPECT_THAT(open(WithChecksum(absl::StrCat("{", format, ",\"version\":2"))),
               StatusIs(absl::StatusCode::kUnimplemented));
   for (const std::string& json :
-       {std::string(), std::string("\n"), std::string("[]"), std::string("{}"), std::string("{"),
-        absl::StrCat("{", format, ",", id, "}"), absl::StrCat("{", format, ",\"version\":1}"),
-        absl::StrCat("{", format, ",\"version\":\"1\",", id, "}"),
-        absl::StrCat("{", format, ",\"version\":0,", id, "}"),
-        absl::StrCat("{", format, ",\"version\":-1,", id, "}"),
-        absl::StrCat("{", format, ",\"version\":1.5,", id, "}"),
-        absl::StrCat("{\"format\":\"restic\",\"version\":1,", id, "}"),
-        absl::StrCat("{", format, ",\"version\":1,\"repository_id\":\"short\"}"),
-        absl::StrCat("{", format, ",\"version\":1,", id, "} trailing"),
-        absl::StrCat("{", format, ",\"version\":1,", id, "}", std::string(5000, ' '))}) {
+       {std::string(), std::string("\n"), std::string("[]"), std::string("{}"),
+        absl::StrCat(good, "}\n"), WithChecksum(""), WithChecksum("{"), WithChecksum("["),
+        WithChecksum(absl::StrCat("{", format, ",", id)),
+        WithChecksum(absl::StrCat("{", format, ",\"version\":1")),
+        WithChecksum(absl::StrCat("{", format, ",\"version\":\"1\",", id)),
+        WithChecksum(absl::StrCat("{", format, ",\"version\":0,", id)),
+        WithChecksum(absl::StrCat("{", format, ",\"version\":-1,", id)),
+        WithChecksum(absl::StrCat("{", format, ",\"version\":1.5,", id)),
+        WithChecksum(absl::StrCat("{\"format\":\"restic\",\"version\":1,", id)),
+        WithChecksum(absl::StrCat("{", format, ",\"version\":1,\"repository_id\":\"short\"")),
+        WithChecksum(good) + " ", WithChecksum(absl::StrCat(good, "}")),
+        WithChecksum(absl::StrCat(good, std::string(5000, ' ')))}) {
     EXPECT_THAT(open(json), StatusIs(absl::StatusCode::kDataLoss)) << json;
   }
+}
+
+TEST(RepositoryTest, TheCopyCountsWhereTheFileIsDamagedOrMissing) {
+  MemoryBlobStore blobs;
+  ASSERT_OK_AND_ASSIGN(const Repository made, Repository::Create(blobs, kNow));
+  const std::string whole = blobs.Read("holdfast.json");
+  const auto expect_opened = [&] {
+    ASSERT_OK_AND_ASSIGN(const Repository opened, Repository::Open(blobs));
+    EXPECT_EQ(opened.repository_id(), made.repository_id());
+  };
+  for (size_t i = 0; i < whole.size(); ++i) {
+    SCOPED_TRACE(i);
+    blobs.Write("holdfast.json", Flip(whole, i));
+    expect_opened();
+    blobs.Write("holdfast.json", whole.substr(0, i));
+    expect_opened();
+  }
+  blobs.Remove("holdfast.json");
+  expect_opened();
+  // That there is a copy shows that something is mounted, and was a repository.
+  blobs.Write("holdfast-copy.json", "");
+  EXPECT_THAT(Repository::Open(blobs), StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_THAT(Repository::Create(blobs, kNow), StatusIs(absl::StatusCode::kFailedPrecondition));
+  blobs.Write("holdfast.json", Flip(whole, 3));
+  EXPECT_THAT(Repository::Open(blobs), StatusIs(absl::StatusCode::kDataLoss));
 }
 
 // --- Stores and keys -------------------------------------------------------------------------
@@ -132,7 +180,7 @@ TEST(StoreKeysTest, AStoreIsMadeOnceAndFoundAgain) {
   EXPECT_TRUE(ConstantTimeEqual(made->CloneCurrentBackupKey().key.bytes(),
                                 read->CloneCurrentBackupKey().key.bytes()));
   EXPECT_THAT(repository.ListStores(), IsOkAndHolds(ElementsAre(store_id)));
-  EXPECT_EQ(blobs.Contents().size(), 2u);
+  EXPECT_EQ(blobs.Contents().size(), 3u);
 }
 
 TEST(StoreKeysTest, NoKeyShowsInItsFile) {
@@ -160,8 +208,9 @@ TEST(StoreKeysTest, AnotherMasterKeyIsToldWhichOneOpensIt) {
 
 TEST(StoreKeysTest, AnExchangedRepositoryFileIsNoticed) {
   TestBackups backups;
-  const std::string json = backups.blobs.Read("holdfast.json");
-  backups.blobs.Write("holdfast.json", absl::StrReplaceAll(json, {{"18:35", "18:36"}}));
+  MemoryBlobStore other;
+  ASSERT_OK(Repository::Create(other, kNow));
+  backups.blobs.Write("holdfast.json", other.Read("holdfast.json"));
   ASSERT_OK_AND_ASSIGN(const Repository repository, Repository::Open(backups.blobs));
   EXPECT_THAT(repository.OpenStore(backups.store_id, backups.master_key),
               StatusIs(absl::StatusCode::kDataLoss, HasSubstr("holdfast.json")));

@@ -114,10 +114,11 @@ class StoreRepairerTest : public testing::Test {
     }
   }
 
-  static testing::Matcher<const RepairedFile&> Repaired(const std::string& path) {
+  static testing::Matcher<const RepairedFile&> Repaired(const std::string& path,
+                                                        const std::string& from = "memory:") {
     return AllOf(Field("path", &RepairedFile::path, path),
                  Field("status", &RepairedFile::status, IsOk()),
-                 Field("repaired_from", &RepairedFile::repaired_from, "memory:"));
+                 Field("repaired_from", &RepairedFile::repaired_from, from));
   }
   static testing::Matcher<const RepairedFile&> NotRepaired(const std::string& path,
                                                            const std::string& words) {
@@ -146,9 +147,11 @@ TEST_F(StoreRepairerTest, NothingIsTouchedWhereAllIsWell) {
 // Any one file, damaged in any way, is what it was again.
 TEST_F(StoreRepairerTest, EachFileIsMendedByteForByte) {
   for (const auto& [path, bytes] : whole_) {
-    if (path == "holdfast.json") continue;
     const bool is_key = absl::StrContains(path, "/keys/");
     const bool is_mark = absl::StrContains(path, "/marks/");
+    const std::string from = path == "holdfast.json"        ? "holdfast-copy.json"
+                             : path == "holdfast-copy.json" ? "holdfast.json"
+                                                            : "memory:";
     const std::vector<std::string> damages = {Flip(bytes, bytes.size() - 20),
                                               Flip(bytes, 10),
                                               Flip(bytes, 50),
@@ -160,7 +163,7 @@ TEST_F(StoreRepairerTest, EachFileIsMendedByteForByte) {
     for (const std::string& damage : damages) {
       SCOPED_TRACE(absl::StrCat(path, " with ", damage.size(), " bytes"));
       here().Write(path, damage);
-      EXPECT_THAT(Repair(), ElementsAre(Repaired(path)));
+      EXPECT_THAT(Repair(), ElementsAre(Repaired(path, from)));
       ExpectNoFindings();
       if (is_key) {
         EXPECT_OK(backups_.Reopen()->ContentKey(backups_.store->current_key_id()));
@@ -170,11 +173,18 @@ TEST_F(StoreRepairerTest, EachFileIsMendedByteForByte) {
     }
     if (is_mark) continue;  // what is not there any more is not missed
     here().Remove(path);
-    EXPECT_THAT(Repair(), ElementsAre(Repaired(path))) << path << " was missing";
+    EXPECT_THAT(Repair(), ElementsAre(Repaired(path, from))) << path << " was missing";
     ExpectNoFindings();
     if (is_key) here().Write(path, bytes);
     ASSERT_TRUE(here().Contents() == whole_) << path;
   }
+}
+
+TEST_F(StoreRepairerTest, TheFileOfTheRepositoryIsMendedWithoutAnotherDestination) {
+  here().Write("holdfast.json", Flip(here().Read("holdfast.json"), 70));
+  EXPECT_THAT(Repair(/*has_other=*/false),
+              ElementsAre(Repaired("holdfast.json", "holdfast-copy.json")));
+  EXPECT_TRUE(here().Contents() == whole_);
 }
 
 TEST_F(StoreRepairerTest, ManyAtOnceAreMended) {
@@ -302,7 +312,9 @@ TEST_F(StoreRepairerTest, ABackupThatWasNeverHereIsNotBroughtHere) {
 // --- Key files -------------------------------------------------------------------------------
 
 TEST_F(StoreRepairerTest, AKeyFileForAnotherRepositoryIsNotWrittenAnew) {
-  here().Write("holdfast.json", other_.Read("holdfast.json"));
+  for (const absl::string_view path : {kRepositoryFileName, kRepositoryFileCopyName}) {
+    here().Write(std::string(path), other_.Read(std::string(path)));
+  }
   const Blobs before = here().Contents();
   EXPECT_THAT(RepairAt(here()),
               StatusIs(absl::StatusCode::kDataLoss, HasSubstr("another repository")));
