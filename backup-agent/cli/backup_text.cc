@@ -8,6 +8,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -152,68 +153,112 @@ absl::string_view VerdictName(v1::BackupStatus::Verdict verdict) {
   return absl::StripPrefix(v1::BackupStatus::Verdict_Name(verdict), "VERDICT_");
 }
 
+namespace {
+
+// "what: cause", or only "what" where `told` has the cause already: the reason of the verdict, with
+// which it all begins, is made of what runs and destinations tell.
+std::string WithCauseOnce(absl::string_view told, absl::string_view what, absl::string_view cause) {
+  return absl::StrContains(told, cause) ? std::string(what) : absl::StrCat(what, ": ", cause);
+}
+
+// Why nothing is removed for good, where that is the same at all of several destinations; else
+// empty.
+std::string SharedRefusal(const v1::BackupStatus& status) {
+  if (status.destinations_size() < 2) return "";
+  const std::string& first = status.destinations(0).removal_refusal();
+  const bool is_shared = std::all_of(status.destinations().begin(), status.destinations().end(),
+                                     [&first](const v1::DestinationStatus& destination) {
+                                       return destination.removal_refusal() == first;
+                                     });
+  return is_shared ? first : "";
+}
+
+// Some lines, without what `told` has already.
+std::string FormatDestinationStatus(const v1::DestinationStatus& destination,
+                                    absl::string_view told, absl::Time now) {
+  std::string state =
+      destination.has_last_success_time()
+          ? absl::StrCat("last backup ",
+                         DescribeDuration(FromProto(destination.last_success_age())), " ago")
+          : "no backup yet";
+  if (destination.consecutive_failures() > 0) {
+    absl::StrAppend(
+        &state, "; ",
+        WithCauseOnce(
+            told,
+            absl::StrCat(FormatCount(destination.consecutive_failures(), "failure"), " in a row"),
+            destination.last_error()));
+  }
+  if (destination.has_last_drill_time()) {
+    absl::StrAppend(&state, "; proven restorable ",
+                    FormatWhen(FromProto(destination.last_drill_time()), now), ", in ",
+                    DescribeDuration(FromProto(destination.last_drill_duration())));
+  }
+  std::string text;
+  AddLine(&text, "  destination",
+          absl::StrCat(destination.destination_name(), " (", destination.url(), "): ", state));
+  const auto add_once = [&text, told](absl::string_view label, const std::string& value) {
+    if (absl::StrContains(told, value) || absl::StrContains(text, value)) return;
+    AddLine(&text, label, value);
+  };
+  add_once("  warning", destination.warning());
+  add_once("  frees nothing", destination.removal_refusal());
+  add_once("  can't be read", destination.listing_error());
+  return text;
+}
+
+std::string FormatBackupStatus(const v1::BackupStatus& status, absl::Time now) {
+  std::string text = absl::StrCat(status.store_name(), ": ", VerdictName(status.verdict()),
+                                  status.reason().empty() ? "" : ": ", status.reason(), "\n");
+  const v1::Backup& last = status.last_backup();
+  AddLine(&text, "  last backup",
+          status.has_last_backup()
+              ? absl::StrCat(last.backup_id(), ", ",
+                             DescribeDuration(FromProto(status.last_backup_age())),
+                             " old: ", FormatCount(last.document_count(), "document"), ", ",
+                             FormatBytes(last.size_bytes()), ", revision ", last.revision())
+              : "none");
+  if (status.has_current_run()) {
+    AddLine(&text, "  in progress", FormatProgress(RunProgress(status.current_run()), {}));
+  }
+  if (status.has_current_proof()) {
+    AddLine(&text, "  in progress",
+            absl::StrCat(status.current_proof().destination_name(), ": ",
+                         FormatProgress(ProofProgressText(status.current_proof()), {})));
+  }
+  AddLine(&text, "  next backup",
+          status.has_next_due_time()
+              ? absl::StrCat(DescribeTime(FromProto(status.next_due_time())), ", ",
+                             FormatWhen(FromProto(status.next_due_time()), now))
+              : "when somebody asks for one: automatic backups are off");
+  if (status.has_last_run() && status.last_run().state() != v1::Run::STATE_SUCCEEDED) {
+    v1::Run run = status.last_run();
+    if (absl::StrContains(text, run.error())) run.clear_error();
+    AddLine(&text, "  last run", FormatEndedRun(run));
+  }
+  if (status.consecutive_failures() > 0) {
+    AddLine(&text, "  failures",
+            WithCauseOnce(text, absl::StrCat(status.consecutive_failures(), " in a row"),
+                          status.last_error()));
+  }
+  if (!absl::StrContains(text, status.store_error())) {
+    AddLine(&text, "  store", status.store_error());
+  }
+  const std::string refusal = SharedRefusal(status);
+  const std::string told = absl::StrCat(status.reason(), "\n", refusal);
+  for (const v1::DestinationStatus& destination : status.destinations()) {
+    absl::StrAppend(&text, FormatDestinationStatus(destination, told, now));
+  }
+  if (!refusal.empty()) AddLine(&text, "  frees nothing", refusal);
+  return text;
+}
+
+}  // namespace
+
 std::string FormatStatus(const v1::GetBackupStatusResponse& response, absl::Time now) {
   std::string text;
   for (const v1::BackupStatus& status : response.stores()) {
-    if (!text.empty()) text += "\n";
-    absl::StrAppend(&text, status.store_name(), ": ", VerdictName(status.verdict()));
-    if (!status.reason().empty()) absl::StrAppend(&text, ": ", status.reason());
-    text += "\n";
-    const v1::Backup& last = status.last_backup();
-    AddLine(&text, "  last backup",
-            status.has_last_backup()
-                ? absl::StrCat(last.backup_id(), ", ",
-                               DescribeDuration(FromProto(status.last_backup_age())),
-                               " old: ", FormatCount(last.document_count(), "document"), ", ",
-                               FormatBytes(last.size_bytes()), ", revision ", last.revision())
-                : "none");
-    if (status.has_current_run()) {
-      AddLine(&text, "  in progress", FormatProgress(RunProgress(status.current_run()), {}));
-    }
-    if (status.has_current_proof()) {
-      AddLine(&text, "  in progress",
-              absl::StrCat(status.current_proof().destination_name(), ": ",
-                           FormatProgress(ProofProgressText(status.current_proof()), {})));
-    }
-    AddLine(&text, "  next backup",
-            status.has_next_due_time()
-                ? absl::StrCat(DescribeTime(FromProto(status.next_due_time())), ", ",
-                               FormatWhen(FromProto(status.next_due_time()), now))
-                : "when somebody asks for one: automatic backups are off");
-    if (status.has_last_run() && status.last_run().state() != v1::Run::STATE_SUCCEEDED) {
-      AddLine(&text, "  last run", FormatEndedRun(status.last_run()));
-    }
-    if (status.consecutive_failures() > 0) {
-      AddLine(&text, "  failures",
-              absl::StrCat(status.consecutive_failures(), " in a row: ", status.last_error()));
-    }
-    if (!status.store_error().empty()) AddLine(&text, "  store", status.store_error());
-    for (const v1::DestinationStatus& destination : status.destinations()) {
-      std::string state =
-          destination.has_last_success_time()
-              ? absl::StrCat("last backup ",
-                             DescribeDuration(FromProto(destination.last_success_age())), " ago")
-              : "no backup yet";
-      if (destination.consecutive_failures() > 0) {
-        absl::StrAppend(&state, "; ", FormatCount(destination.consecutive_failures(), "failure"),
-                        " in a row: ", destination.last_error());
-      }
-      if (destination.has_last_drill_time()) {
-        absl::StrAppend(&state, "; proven restorable ",
-                        FormatWhen(FromProto(destination.last_drill_time()), now), ", in ",
-                        DescribeDuration(FromProto(destination.last_drill_duration())));
-      }
-      AddLine(&text, "  destination",
-              absl::StrCat(destination.destination_name(), " (", destination.url(), "): ", state));
-      if (!destination.warning().empty()) AddLine(&text, "  warning", destination.warning());
-      if (!destination.removal_refusal().empty()) {
-        AddLine(&text, "  frees nothing", destination.removal_refusal());
-      }
-      if (!destination.listing_error().empty() &&
-          destination.listing_error() != destination.last_error()) {
-        AddLine(&text, "  can't be read", destination.listing_error());
-      }
-    }
+    absl::StrAppend(&text, text.empty() ? "" : "\n", FormatBackupStatus(status, now));
   }
   return text;
 }
@@ -343,15 +388,16 @@ std::string FormatPrune(const v1::PruneBackupsResponse& pruned, bool is_dry_run)
       absl::StrAppend(&text, "  ", decision.kept() ? "keep    " : "delete  ", decision.backup_id(),
                       "  ", absl::StrJoin(reasons, ", "), "\n");
     }
-    if (is_dry_run) continue;
-    absl::StrAppend(
-        &text, "  ", FormatCount(destination.backups_deleted(), "backup"),
-        " deleted; removed for good: ", FormatCount(destination.backups_removed(), "backup"), ", ",
-        FormatCount(destination.objects_removed(), "object"), ", ",
-        FormatBytes(destination.removed_bytes()), "\n");
+    if (!is_dry_run) {
+      absl::StrAppend(
+          &text, "  ", FormatCount(destination.backups_deleted(), "backup"),
+          " deleted; removed for good: ", FormatCount(destination.backups_removed(), "backup"),
+          ", ", FormatCount(destination.objects_removed(), "object"), ", ",
+          FormatBytes(destination.removed_bytes()), "\n");
+    }
     if (!destination.removal_refusal().empty()) {
-      absl::StrAppend(&text, "  nothing was removed for good: ", destination.removal_refusal(),
-                      "\n");
+      absl::StrAppend(&text, "  nothing ", is_dry_run ? "would be" : "was",
+                      " removed for good: ", destination.removal_refusal(), "\n");
     }
   }
   return text;

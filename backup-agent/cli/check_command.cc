@@ -124,7 +124,7 @@ std::string DescribeLost(const std::vector<std::string>& backup_ids) {
 std::string ToText(const std::vector<RepairedFile>& repairs) {
   std::string text;
   for (const RepairedFile& file : repairs) {
-    absl::StrAppend(&text, "  ", file.path, "\n    ", file.damage.message(), "\n");
+    absl::StrAppend(&text, "  ", file.path, "\n    ", MessageWithout(file.damage, file.path), "\n");
     if (!file.status.ok()) {
       absl::StrAppend(&text, "    not repaired: ", file.status.message(), "\n",
                       DescribeLost(file.backup_ids));
@@ -161,7 +161,8 @@ std::string ToText(const DestinationConfig& destination, const DestinationReport
     absl::StrAppend(&text, ToText(*checked.repairs));
   } else {
     for (const CheckFinding& finding : report.findings) {
-      absl::StrAppend(&text, "  ", finding.path, "\n    ", finding.status.message(), "\n",
+      absl::StrAppend(&text, "  ", finding.path, "\n    ",
+                      MessageWithout(finding.status, finding.path), "\n",
                       DescribeLost(finding.backup_ids));
     }
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 
@@ -58,10 +59,12 @@ VerdictOutput ReachVerdict(const VerdictInput& input) {
                                           "one"));
   }
   for (const VerdictInput::Behind& behind : input.destinations_behind) {
+    // Where a run failed for it, that was told with the run.
+    const bool is_told = absl::StrContains(output.reason, behind.error);
     add(v1::BackupStatus::VERDICT_DEGRADED,
         WithCause(absl::StrCat("destination ", behind.destination_name,
                                " does not hold the newest backup"),
-                  behind.error));
+                  is_told ? "" : behind.error));
   }
   for (const VerdictInput::Behind& unsafe : input.unsafe_destinations) {
     add(v1::BackupStatus::VERDICT_DEGRADED,

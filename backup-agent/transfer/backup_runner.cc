@@ -101,9 +101,7 @@ absl::StatusOr<bool> MarkAt(const OpenDestination& open, const std::string& back
 
 // What is wrong with a file; errors of files that were read begin with their paths.
 std::string WithoutPath(const CheckFinding& finding) {
-  absl::string_view text = finding.status.message();
-  if (absl::ConsumePrefix(&text, finding.path)) absl::ConsumePrefix(&text, ": ");
-  return std::string(text);
+  return std::string(MessageWithout(finding.status, finding.path));
 }
 
 // Adds what a check or drill found to the proof.
@@ -138,7 +136,7 @@ void Describe(const ProofFindings& found, v1::Proof& proof) {
     return;
   }
   const CheckFinding& first = found.findings.front();
-  proof.set_error(absl::StrCat(first.path, ": ", first.status.message(),
+  proof.set_error(absl::StrCat(first.path, ": ", WithoutPath(first),
                                found.findings.size() == 1
                                    ? std::string()
                                    : absl::StrCat("; and ", found.findings.size() - 1, " more"),

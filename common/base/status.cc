@@ -2,6 +2,7 @@
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "common/base/check.h"
 
 namespace holdfast {
@@ -20,6 +21,12 @@ absl::Status Annotate(const absl::Status& status, absl::string_view context) {
   if (status.ok()) return status;
   return WithPayloadsOf(status,
                         absl::Status(status.code(), absl::StrCat(context, ": ", status.message())));
+}
+
+absl::string_view MessageWithout(const absl::Status& status, absl::string_view context) {
+  const absl::string_view message = status.message();
+  absl::string_view rest = message;
+  return absl::ConsumePrefix(&rest, context) && absl::ConsumePrefix(&rest, ": ") ? rest : message;
 }
 
 absl::Status WithCode(const absl::Status& status, absl::StatusCode code) {

@@ -11,6 +11,10 @@ namespace holdfast {
 //   back up store 1f9a: read 000042.sst: checksum mismatch
 absl::Status Annotate(const absl::Status& status, absl::string_view context);
 
+// The message of `status` without the "<context>: " that it may begin with: for whoever shows the
+// context by itself.
+absl::string_view MessageWithout(const absl::Status& status, absl::string_view context);
+
 // Returns `status` with another code; the message and the payloads stay.
 // REQUIRES: neither `status` nor `code` is OK.
 absl::Status WithCode(const absl::Status& status, absl::StatusCode code);

@@ -68,11 +68,117 @@ TEST(FormatStatusTest, SaysWhatIsWrong) {
   EXPECT_THAT(text, StartsWith("main: FAILING: the last run failed\n"));
   EXPECT_THAT(text, HasSubstr("last backup   none\n"));
   EXPECT_THAT(text, HasSubstr("automatic backups are off"));
-  EXPECT_THAT(text, HasSubstr("3 in a row: disk full"));
+  EXPECT_THAT(text, HasSubstr("failures      3 in a row\n"));
   EXPECT_THAT(text, HasSubstr("cannot reach the store"));
   EXPECT_THAT(text, HasSubstr("3 failures in a row: no space"));
   EXPECT_THAT(text, HasSubstr("run r1 failed"));
+  EXPECT_THAT(text, HasSubstr(": disk full\n"));
   EXPECT_THAT(text, HasSubstr("\n\nmain: HEALTHY\n"));
+}
+
+TEST(FormatStatusTest, SaysAReasonOnce) {
+  const std::string error = "local: there is no holdfast.json at file:///backups";
+  v1::GetBackupStatusResponse response;
+  v1::BackupStatus& status = *response.add_stores();
+  status = HealthyStatus();
+  status.set_verdict(v1::BackupStatus::VERDICT_FAILING);
+  status.set_reason("the last run failed: " + error);
+  status.set_consecutive_failures(1);
+  status.set_last_error(error);
+  status.mutable_last_run()->set_run_id("r1");
+  status.mutable_last_run()->set_state(v1::Run::STATE_FAILED);
+  status.mutable_last_run()->set_error(error);
+  v1::DestinationStatus& destination = *status.mutable_destinations(0);
+  destination.set_consecutive_failures(1);
+  destination.set_last_error("there is no holdfast.json at file:///backups");
+  destination.set_listing_error(destination.last_error());
+  destination.set_warning(destination.last_error());
+  const std::string text = FormatStatus(response, kNow);
+  EXPECT_EQ(text.find("no holdfast.json"), text.rfind("no holdfast.json")) << text;
+  EXPECT_THAT(text, HasSubstr("1 in a row\n"));
+  EXPECT_THAT(text, HasSubstr("1 failure in a row\n"));
+  EXPECT_THAT(text, Not(HasSubstr("warning")));
+}
+
+TEST(FormatStatusTest, SaysWhatIsKnownOfADestination) {
+  v1::GetBackupStatusResponse response;
+  v1::BackupStatus& status = *response.add_stores();
+  status = HealthyStatus();
+  v1::DestinationStatus& destination = *status.mutable_destinations(0);
+  destination.set_warning("it caches writes");
+  destination.set_listing_error("permission denied");
+  destination.set_removal_refusal("the clock was set");
+  const std::string text = FormatStatus(response, kNow);
+  EXPECT_THAT(text, HasSubstr("  warning       it caches writes\n"));
+  EXPECT_THAT(text, HasSubstr("  can't be read permission denied\n"));
+  EXPECT_THAT(text, HasSubstr("  frees nothing the clock was set\n"));
+}
+
+TEST(FormatStatusTest, SaysOnceWhatIsSoAtAllDestinations) {
+  v1::GetBackupStatusResponse response;
+  v1::BackupStatus& status = *response.add_stores();
+  status = HealthyStatus();
+  status.mutable_destinations(0)->set_removal_refusal("the clock was set");
+  *status.add_destinations() = status.destinations(0);
+  std::string text = FormatStatus(response, kNow);
+  EXPECT_THAT(text, HasSubstr("  frees nothing the clock was set\n"));
+  EXPECT_EQ(text.find("frees nothing"), text.rfind("frees nothing")) << text;
+  status.mutable_destinations(1)->set_removal_refusal("a backup can't be read");
+  text = FormatStatus(response, kNow);
+  EXPECT_THAT(text, HasSubstr("  frees nothing the clock was set\n  destination"));
+  EXPECT_THAT(text, HasSubstr("  frees nothing a backup can't be read\n"));
+}
+
+TEST(FormatBackupTableTest, NotesWhatIsDamagedPinnedAndProven) {
+  v1::Backup backup;
+  backup.set_backup_id("b1");
+  backup.add_destination_names("local");
+  backup.add_destination_names("share");
+  backup.add_damaged_destination_names("share");
+  backup.set_pinned(true);
+  SetTime(kNow, backup.mutable_drill_time());
+  EXPECT_THAT(FormatBackupTable({backup}),
+              HasSubstr("local, share  damaged at share; pinned; proven restorable\n"));
+}
+
+v1::PruneBackupsResponse OnePrune() {
+  v1::PruneBackupsResponse pruned;
+  v1::DestinationPrune& destination = *pruned.add_destinations();
+  destination.set_destination_name("local");
+  v1::RetentionDecision& kept = *destination.add_decisions();
+  kept.set_backup_id("b2");
+  kept.set_kept(true);
+  kept.add_reasons("the newest");
+  v1::RetentionDecision& deleted = *destination.add_decisions();
+  deleted.set_backup_id("b1");
+  deleted.add_reasons("damaged");
+  return pruned;
+}
+
+TEST(FormatPruneTest, ADryRunSaysWhatWouldBeDeletedAndWhy) {
+  v1::PruneBackupsResponse pruned = OnePrune();
+  EXPECT_EQ(FormatPrune(pruned, /*is_dry_run=*/true),
+            "destination local\n"
+            "  keep    b2  the newest\n"
+            "  delete  b1  no rule keeps it, damaged\n");
+  pruned.mutable_destinations(0)->set_removal_refusal("the clock was set");
+  EXPECT_THAT(FormatPrune(pruned, /*is_dry_run=*/true),
+              HasSubstr("  nothing would be removed for good: the clock was set\n"));
+}
+
+TEST(FormatPruneTest, SaysWhatWasDoneAndWhyNot) {
+  v1::PruneBackupsResponse pruned = OnePrune();
+  v1::DestinationPrune& destination = *pruned.mutable_destinations(0);
+  destination.set_backups_deleted(1);
+  destination.set_objects_removed(1);
+  EXPECT_THAT(FormatPrune(pruned, /*is_dry_run=*/false),
+              HasSubstr("  1 backup deleted; removed for good: 0 backups, 1 object, 0 B\n"));
+  destination.set_removal_refusal("the clock was set");
+  EXPECT_THAT(FormatPrune(pruned, /*is_dry_run=*/false),
+              HasSubstr("  nothing was removed for good: the clock was set\n"));
+  destination.set_error("no space left");
+  EXPECT_EQ(FormatPrune(pruned, /*is_dry_run=*/false),
+            "destination local\n  can't be pruned: no space left\n");
 }
 
 TEST(RunProgressTest, CountsBytesWhileTheyAreSent) {

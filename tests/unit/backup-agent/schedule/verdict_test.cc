@@ -59,6 +59,11 @@ TEST(VerdictTest, EverythingThatIsNotAsItShouldBeDegrades) {
   input = Healthy();
   input.destinations_behind = {{"share", "no space left"}};
   EXPECT_EQ(verdict_of(input), "destination share does not hold the newest backup: no space left");
+  input.consecutive_failures = 1;
+  input.last_error = "share: no space left";
+  EXPECT_EQ(ReachVerdict(input).reason,
+            "the last run failed: share: no space left; destination share does not hold the newest "
+            "backup");
   input = Healthy();
   input.unsafe_destinations = {{"share", "it caches writes"}};
   EXPECT_EQ(verdict_of(input), "destination share can't be relied on: it caches writes");

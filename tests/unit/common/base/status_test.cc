@@ -28,6 +28,14 @@ TEST(StatusTest, AnnotationGoesBeforeTheMessageAndKeepsTheRest) {
 
 TEST(StatusTest, AnnotatedOkIsOk) { EXPECT_OK(Annotate(absl::OkStatus(), "context")); }
 
+TEST(StatusTest, MessageWithoutAContextBeginsAfterIt) {
+  const absl::Status status = absl::DataLossError("stores/a: damaged: too short");
+  EXPECT_EQ(MessageWithout(status, "stores/a"), "damaged: too short");
+  EXPECT_EQ(MessageWithout(status, "stores"), status.message());
+  EXPECT_EQ(MessageWithout(status, "damaged"), status.message());
+  EXPECT_EQ(MessageWithout(absl::OkStatus(), "stores/a"), "");
+}
+
 TEST(StatusTest, WithCodeKeepsMessageAndPayloads) {
   absl::Status status = absl::NotFoundError("no document");
   status.SetPayload("holdfast.test", absl::Cord("payload"));
