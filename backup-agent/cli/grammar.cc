@@ -441,7 +441,8 @@ class GrammarBuilder {
     CLI::App* const command = AddCommand(
         app_, "prune",
         "Delete the backups that the settings' retention does not keep, and say why each is kept. "
-        "The agent does so by itself after every backup",
+        "What was deleted is removed for good after a week in which the agent saw the clock go on "
+        "without a jump. The agent does so by itself after every run",
         arguments);
     command->add_flag("--dry-run", arguments->dry_run, "Only say what would be kept and deleted");
   }

@@ -132,9 +132,12 @@ absl::StatusOr<PruneReport> Pruner::Prune(const RetentionPolicy& policy, const O
   HOLDFAST_RETURN_IF_ERROR(CheckAllIsReadable(listing));
   PruneReport report;
   report.decisions = policy.Decide(ToCandidates(listing, options));
-  if (options.is_dry_run) return report;
-  TakeOverPins(options.pins, listing);
   report.removal_refusal = WhyClockSeemsSetBack(listing, clock_.Now());
+  if (options.is_dry_run) {
+    if (report.removal_refusal.empty()) report.removal_refusal = options.removal_refusal;
+    return report;
+  }
+  TakeOverPins(options.pins, listing);
   if (!report.removal_refusal.empty()) return report;
   // In this order: where there is no space left, that makes some for the marks.
   HOLDFAST_RETURN_IF_ERROR(RemoveForGood(options, report, cancellation));

@@ -20,6 +20,8 @@ constexpr absl::Duration kWithinMax = absl::Hours(24 * 366 * 10);
 // Of the time from one backup to the next no more is counted.
 constexpr absl::Duration kGapCountedMax = absl::Hours(24);
 
+constexpr const char* kNewestProven = "the newest that was proven";
+
 // A rule of the calendar: what stands for the period that a time is in, and is shown for it.
 struct Calendar {
   const char* name;
@@ -125,11 +127,16 @@ std::vector<RetentionDecision> RetentionPolicy::Decide(
 
   for (size_t i = 0; i < backups.size(); ++i) {
     if (backups[i].is_pinned) keep(i, "pinned");
-    if (backups[i].is_proven_elsewhere) keep(i, "proven at another destination");
   }
   keep_newest("the newest", [](const RetentionCandidate& one) { return !one.is_damaged; });
-  keep_newest("the newest that was proven",
+  keep_newest(kNewestProven,
               [](const RetentionCandidate& one) { return one.is_proven && !one.is_damaged; });
+  for (size_t i = 0; i < backups.size(); ++i) {
+    // What is known of all destinations has the newest of this one, too.
+    const std::vector<std::string>& reasons = decisions[i].reasons;
+    const bool is_of_here = !reasons.empty() && reasons.back() == kNewestProven;
+    if (backups[i].is_proven_elsewhere && !is_of_here) keep(i, "proven at another destination");
+  }
   if (!HasRules()) {
     for (size_t i = 0; i < backups.size(); ++i) keep(i, "all are kept");
     say_what_is_damaged();

@@ -19,7 +19,7 @@ struct RetentionCandidate {
   bool is_pinned = false;
   bool is_damaged = false;           // a check, a drill or a restore found it so
   bool is_proven = false;            // a drill restored it
-  bool is_proven_elsewhere = false;  // it is the newest that one restored at another destination
+  bool is_proven_elsewhere = false;  // it is the newest that one restored at any destination
 };
 
 // Whether a backup is kept, and why.

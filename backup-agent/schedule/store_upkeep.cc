@@ -307,9 +307,10 @@ void StoreUpkeep::AddClockTo(BackupRunner::PruneRequest& request) {
     request.deleted_kept_for = clock_witness_.WallTimeOf(kDeletedKeptFor);
     return;
   }
-  request.removal_refusal =
-      absl::StrCat("this agent has not seen the clock go on for a week without a jump, but for ",
-                   absl::ToInt64Hours(clock_witness_.steady_for()), " hours");
+  request.removal_refusal = absl::StrCat(
+      "this agent must first see a week pass without a jump of the clock; it has seen ",
+      absl::ToInt64Hours(clock_witness_.steady_for()),
+      " h since its first start, or since the clock was set");
 }
 
 std::vector<std::string> StoreUpkeep::ProvenBackups() {

@@ -275,19 +275,11 @@ class BackupRunnerImpl : public BackupRunner {
       return results;
     }
     // The newest backup that was proven anywhere stays everywhere, and what was said last of a pin
-    // holds everywhere, also where it could not be said.
+    // holds everywhere, also where it could not be said. A destination knows that of its own.
     std::vector<std::string> proven = request.proven_backup_ids;
     PinDecisions pins;
-    for (const Answer<KeptAt>&answer : AtEachDestination<KeptAt>(
-             settings, memory, *store_id, "list the backups",
-             [](const std::shared_ptr<OpenDestination>&open, const Cancellation&,
-                const ProgressCounter&) { return KeptByWhatIsAt(*open); },
-             cancellation)) {
-      if (!answer.result.ok()) continue;
-      if (!answer.result->newest_proven.empty()) proven.push_back(answer.result->newest_proven);
-      for (const auto& [backup_id, mark_name] : answer.result->pins) {
-        pins[backup_id] = std::max(pins[backup_id], mark_name);
-      }
+    if (settings.destinations_size() > 1) {
+      AddWhatIsKept(settings, memory, *store_id, cancellation, proven, pins);
     }
     std::vector<Answer<PruneReport>> answers = AtEachDestination<PruneReport>(
         settings, memory, *store_id, "prune",
@@ -369,6 +361,23 @@ class BackupRunnerImpl : public BackupRunner {
   }
 
  private:
+  // Adds what each destination tells of which backups must stay at all of them.
+  void AddWhatIsKept(const v1::Settings& settings, const agent::v1::StoreMemory& memory,
+                     const StoreId& store_id, const Cancellation& cancellation,
+                     std::vector<std::string>& proven, PinDecisions& pins) {
+    for (const Answer<KeptAt>&answer : AtEachDestination<KeptAt>(
+             settings, memory, store_id, "list the backups",
+             [](const std::shared_ptr<OpenDestination>&open, const Cancellation&,
+                const ProgressCounter&) { return KeptByWhatIsAt(*open); },
+             cancellation)) {
+      if (!answer.result.ok()) continue;
+      if (!answer.result->newest_proven.empty()) proven.push_back(answer.result->newest_proven);
+      for (const auto& [backup_id, mark_name] : answer.result->pins) {
+        pins[backup_id] = std::max(pins[backup_id], mark_name);
+      }
+    }
+  }
+
   absl::StatusOr<ProofFindings> ProveAtDestination(const v1::Settings& settings,
                                                    const agent::v1::StoreMemory& memory,
                                                    const v1::Proof& proof,

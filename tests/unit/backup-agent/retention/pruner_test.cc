@@ -89,10 +89,13 @@ TEST_F(PrunerTest, DryRunDecidesAndChangesNothing) {
   Backup();
   Backup();
   const auto before = blobs_.Contents();
-  ASSERT_OK_AND_ASSIGN(const PruneReport report, Prune({.is_dry_run = true}));
+  ASSERT_OK_AND_ASSIGN(PruneReport report, Prune({.is_dry_run = true}));
   EXPECT_THAT(report.decisions, SizeIs(2));
   EXPECT_FALSE(report.decisions[0].is_kept);
   EXPECT_THAT(report.decisions[1].reasons, ElementsAre("the newest", "one of the last"));
+  EXPECT_EQ(report.removal_refusal, "");
+  ASSERT_OK_AND_ASSIGN(report, Prune({.is_dry_run = true, .removal_refusal = "the clock jumped"}));
+  EXPECT_EQ(report.removal_refusal, "the clock jumped");
   EXPECT_TRUE(blobs_.Contents() == before);
 }
 

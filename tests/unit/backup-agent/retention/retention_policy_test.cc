@@ -124,6 +124,19 @@ TEST_F(RetentionPolicyTest, PinnedAndProvenStayWhateverTheRulesSay) {
   EXPECT_THAT(Kept(), ElementsAre("b10", "b2", "b5", "b6"));
 }
 
+TEST_F(RetentionPolicyTest, WhatWasProvenHereIsNotCalledProvenAtAnotherDestination) {
+  retention_.set_keep_last(1);
+  AddEvery(absl::Hours(4), 10, At("2026-11-01 00:00"));
+  for (const size_t i : {2, 4}) {
+    backups_[i].is_proven = true;
+    backups_[i].is_proven_elsewhere = true;
+  }
+  EXPECT_THAT(ReasonsOf("b5"), ElementsAre("the newest that was proven"));
+  EXPECT_THAT(ReasonsOf("b3"), ElementsAre("proven at another destination"));
+  backups_[4].is_damaged = true;
+  EXPECT_THAT(ReasonsOf("b5"), ElementsAre("proven at another destination", "damaged"));
+}
+
 TEST_F(RetentionPolicyTest, TheNewestThatIsNotDamagedStays) {
   retention_.set_keep_last(1);
   AddEvery(absl::Hours(4), 5, At("2026-11-01 00:00"));

@@ -1101,13 +1101,13 @@ TEST_F(StoreSupervisorTest, NothingIsRemovedForGoodUntilTheClockWasSteadyForAWee
     return runner_.prune_request().removal_refusal;
   };
   runner_.SucceedAlways({"local"});
-  EXPECT_THAT(refusal_after(absl::Hours(24 * 6)), HasSubstr("for a week"));
+  EXPECT_THAT(refusal_after(absl::Hours(24 * 6)), HasSubstr("must first see a week"));
   EXPECT_EQ(refusal_after(absl::Hours(24)), "");
   ASSERT_OK(Update(supervisor_->GetSettings()));  // which saves
   RestartFrom(SavedState());
   EXPECT_EQ(refusal_after(absl::Seconds(1)), "");
   clock_.SetWallTime(clock_.Now() + absl::Hours(24 * 30));
-  EXPECT_THAT(refusal_after(absl::Seconds(1)), HasSubstr("for a week"));
+  EXPECT_THAT(refusal_after(absl::Seconds(1)), HasSubstr("must first see a week"));
   EXPECT_EQ(refusal_after(absl::Hours(24 * 7)), "");
 }
 
