@@ -302,8 +302,12 @@ absl::Status RunCommand(const BackupAcceptArguments& /*arguments*/, CommandConte
   HOLDFAST_ASSIGN_OR_RETURN(const v1::AcceptStoreResponse accepted, agent.AcceptStore(request));
   if (context.global.json) return context.console.WriteLine(MessageToJson(accepted));
   return context.console.WriteLine(absl::StrCat(
-      "accepted store ", accepted.store_id(), " as it is: revision ", accepted.revision(), ", ",
-      accepted.document_count(), " documents\nnext: holdfast backup now"));
+      accepted.was_refused()
+          ? "accepted store "
+          : "there was nothing to accept: the agent backs it up as it is. Store ",
+      accepted.store_id(), accepted.was_refused() ? " as it is: revision " : ": revision ",
+      accepted.revision(), ", ", FormatCount(accepted.document_count(), "document"),
+      accepted.was_refused() ? "\nnext: holdfast backup now" : ""));
 }
 
 absl::Status RunCommand(const BackupMarkArguments& arguments, CommandContext& context) {

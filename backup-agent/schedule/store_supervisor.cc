@@ -32,6 +32,10 @@ constexpr absl::Duration kStoreQuestionRetry = absl::Seconds(5);
 constexpr int kBackgroundThreads = 5;
 constexpr size_t kBackgroundTasksMax = kBackgroundThreads;
 
+// How long whoever changed backups waits for them to be listed: where a destination hangs, they are
+// known only later.
+constexpr absl::Duration kListingWaitMax = absl::Seconds(10);
+
 constexpr size_t kRunIdRandomBytes = 4;
 constexpr size_t kCheckpointHolderRandomBytes = 16;
 
@@ -171,6 +175,7 @@ void StoreSupervisor::BeginShutdown() {
     Deliver(triggers_.Abort(ShuttingDown()));
     if (known_.current.has_value()) run = known_.current->cancellation;
     run_wanted_.Signal();
+    listing_ended_.SignalAll();
   }
   // Without the lock: what is called back may take it.
   if (run != nullptr) run->Cancel(absl::CancelledError(kAgentStoppedError));
@@ -560,6 +565,7 @@ absl::StatusOr<v1::AcceptStoreResponse> StoreSupervisor::TakeStoreAsItIs() {
           "run ", known_.current->run.run_id(), " is in progress: wait for its end, or cancel it"));
     }
     const bool is_other_store = known_.memory.store_id() != status.store_id();
+    accepted.set_was_refused(!CheckAgainstMemory(status, known_.memory).ok());
     HOLDFAST_RETURN_IF_ERROR(holdfast::AcceptStore(status, known_.memory));
     LogWarning("the store was accepted as it is", {{"store", name_},
                                                    {"store_id", status.store_id()},
@@ -625,6 +631,7 @@ void StoreSupervisor::ListDestinations() {
     }
   }
   if (wants_listing_) StartListing();
+  listing_ended_.SignalAll();
 }
 
 // --- UpkeepHost ------------------------------------------------------------------------------
@@ -640,6 +647,10 @@ UpkeepHost::View StoreSupervisor::Look() {
 void StoreSupervisor::OnBackupsChanged() {
   MutexLock lock(&mutex_);
   StartListing();
+  const MonotonicTime deadline = clock_.MonotonicNow() + kListingWaitMax;
+  while (is_listing_ && !is_stopping_) {
+    if (!clock_.WaitUntil(&listing_ended_, &mutex_, deadline)) return;
+  }
 }
 
 void StoreSupervisor::SaveUpkeep() { static_cast<void>(Save()); }

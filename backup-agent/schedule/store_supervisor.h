@@ -190,6 +190,7 @@ class StoreSupervisor : private UpkeepHost {
   CondVar run_wanted_;        // or shutdown, or a change of what decides it
   CondVar callbacks_wanted_;  // or a watched run has changed, or shutdown
   CondVar run_loop_ended_;
+  CondVar listing_ended_;  // or shutdown
 
   StoreKnowledge known_ ABSL_GUARDED_BY(mutex_);
   std::optional<Scheduler> scheduler_ ABSL_GUARDED_BY(mutex_);

@@ -37,6 +37,13 @@ absl::Status NoProof(absl::string_view proof_id) {
                                                              ", or it is no longer remembered"));
 }
 
+absl::Status NoBackupId(absl::string_view backup_id) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("backup_id: '", absl::Utf8SafeCHexEscape(backup_id),
+                   "' is not the id of a backup; one looks like 20261122T183500.123Z-1f9a2b3c, and "
+                   "`holdfast backup list` shows them"));
+}
+
 const char* Word(v1::Proof::Kind kind) { return kind == v1::Proof::KIND_DRILL ? "drill" : "check"; }
 
 const char* Word(v1::Proof::State state) {
@@ -366,7 +373,7 @@ void StoreUpkeep::MarkBackup(const v1::MarkBackupRequest& request, MarkCallback 
   absl::StatusOr<repository::v1::Mark::Kind> kind = ToMarkKind(request.mark());
   absl::Status refusal = kind.status();
   if (!IsBackupId(request.backup_id())) {
-    refusal.Update(absl::InvalidArgumentError("backup_id: the id of a backup is required"));
+    refusal.Update(NoBackupId(request.backup_id()));
   }
   {
     MutexLock lock(&mutex_);
@@ -562,7 +569,7 @@ absl::StatusOr<v1::Proof> StoreUpkeep::StartProof(const v1::StartProofRequest& r
                                                : "backup_id is for a drill; a check is of all");
   }
   if (!request.backup_id().empty() && !IsBackupId(request.backup_id())) {
-    return absl::InvalidArgumentError("backup_id is not the id of a backup");
+    return NoBackupId(request.backup_id());
   }
   const std::string& destination_name = request.destination_name().empty()
                                             ? settings.destinations(0).name()

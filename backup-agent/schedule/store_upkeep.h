@@ -48,7 +48,8 @@ class UpkeepHost {
   };
   virtual View Look() = 0;
 
-  // Backups were deleted, marked or found damaged: what is known of them is out of date.
+  // Backups were deleted, marked or found damaged: what is known of them is out of date. Waits
+  // until it is known anew, but not for long, so that whoever asked for the change sees it.
   virtual void OnBackupsChanged() = 0;
 
   // Makes what AddToState tells durable. May block.

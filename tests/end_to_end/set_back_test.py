@@ -28,6 +28,8 @@ class SetBackTest(unittest.TestCase):
             self.assertIn("holdfast backup accept", refused.stderr)
             accepted = instance.holdfast("backup", "accept", "--json").json
             self.assertEqual(accepted["revision"], "1")
+            again = instance.holdfast("backup", "accept").stdout
+            self.assertIn(b"nothing to accept", again)
 
             # Revision 2 means another write now: the backup that was lost does not hold it.
             instance.holdfast("doc", "put", "c", "a", stdin=b"3")

@@ -945,6 +945,11 @@ TEST_F(StoreSupervisorTest, AcceptedStoreIsWhatTheNextRunRemembers) {
   supervisor_->AcceptStore(answer.Callback());
   ASSERT_OK_AND_ASSIGN(const v1::AcceptStoreResponse accepted, answer.Await());
   EXPECT_EQ(accepted.revision(), 150u);
+  EXPECT_TRUE(accepted.was_refused());
+  Answer<v1::AcceptStoreResponse> again;
+  supervisor_->AcceptStore(again.Callback());
+  ASSERT_OK_AND_ASSIGN(const v1::AcceptStoreResponse nothing, again.Await());
+  EXPECT_FALSE(nothing.was_refused());
   RestartFrom(SavedState());
   // The backup that is there has revision 200, but of another history.
   TriggerAnswer backup = Trigger(Holding(150));
@@ -1339,6 +1344,44 @@ TEST_F(StoreSupervisorTest, MarkTellsHowItWentAtEachDestination) {
   EXPECT_THAT(Mark(request), StatusIs(absl::StatusCode::kNotFound));
   request.set_backup_id("x");
   EXPECT_THAT(Mark(request), StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+TEST_F(StoreSupervisorTest, WhatWasMarkedIsListedAtOnce) {
+  Start();
+  runner_.AwaitListings(1);
+  v1::Backup backup;
+  backup.set_backup_id("20261101T000000.000Z-00000001");
+  backup.add_destination_names("local");
+  backup.set_pinned(true);
+  runner_.SetListing({.backups = {backup}, .errors = {}});
+  v1::MarkBackupRequest request;
+  request.set_backup_id(backup.backup_id());
+  request.set_mark(v1::MarkBackupRequest::MARK_PINNED);
+  ASSERT_OK(Mark(request));
+  EXPECT_TRUE(supervisor_->GetBackup(backup.backup_id())->pinned());
+  runner_.SetListing({});
+  request.set_mark(v1::MarkBackupRequest::MARK_DELETED);
+  ASSERT_OK(Mark(request));
+  EXPECT_THAT(supervisor_->ListBackups({})->backups(), testing::IsEmpty());
+}
+
+TEST_F(StoreSupervisorTest, ADestinationThatHangsDoesNotHoldUpAMarkForLong) {
+  Start();
+  runner_.AwaitListings(1);
+  runner_.BlockListings(true);
+  v1::MarkBackupRequest request;
+  request.set_backup_id("20261101T000000.000Z-00000001");
+  request.set_mark(v1::MarkBackupRequest::MARK_PINNED);
+  Answer<v1::MarkBackupResponse> answer;
+  supervisor_->upkeep().MarkBackup(request, answer.Callback());
+  runner_.AwaitBlockedListing();
+  EXPECT_FALSE(answer.IsThere());
+  AwaitThat([&] {
+    clock_.Advance(absl::Seconds(1));
+    return answer.IsThere();
+  });
+  EXPECT_OK(answer.Await());
+  runner_.BlockListings(false);
 }
 
 TEST_F(StoreSupervisorTest, SettingsThatWereChangedMeanwhileAreNotOverwritten) {
