@@ -57,10 +57,12 @@ absl::Status TriggerQueue::WhyHopeless(const Trigger& trigger, const RunView& cu
   if (run.has_checkpoint_time() && run.revision() < trigger.need.min_revision) {
     return AboveRevision(trigger.need.min_revision, run.revision());
   }
-  if (ReachableCount(current) < trigger.need.required_destinations) {
-    return absl::AbortedError(absl::StrCat(
-        "run ", run.run_id(), " can no longer reach ", trigger.need.required_destinations, " of ",
-        current.destination_count, " destinations: ", DestinationErrors(run)));
+  const uint32_t reachable = ReachableCount(current);
+  if (reachable < trigger.need.required_destinations) {
+    return absl::AbortedError(absl::StrCat("run ", run.run_id(), " can reach only ", reachable,
+                                           " of ", current.destination_count, " destinations, and ",
+                                           trigger.need.required_destinations,
+                                           " must hold the backup: ", DestinationErrors(run)));
   }
   return absl::OkStatus();
 }

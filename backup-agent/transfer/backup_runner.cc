@@ -179,15 +179,23 @@ absl::StatusOr<ProofFindings> Mend(const ProofFindings& found, const OpenDestina
   return left;
 }
 
+// The command that makes the directory or folder of a destination.
+std::string HowToMake(const std::string& url) {
+  const absl::StatusOr<std::string> directory = DirectoryOfBlobStoreUrl(url);
+  return directory.ok() ? absl::StrCat("`mkdir -m 700 '", *directory, "'`")
+                        : absl::StrCat("`rclone mkdir '", absl::StripPrefix(url, "rclone:"), "'`");
+}
+
 // Makes the repository, unless there is one.
 absl::Status PrepareAt(const BlobStoreOpener& open_blob_store, const std::string& url,
                        absl::Time now) {
   absl::StatusOr<std::unique_ptr<BlobStore>> blobs = open_blob_store(url);
   if (absl::IsNotFound(blobs.status())) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        blobs.status().message(),
-        ": the directory does not exist, or the share is not mounted. Make or mount it first: "
-        "Holdfast never makes the directory itself"));
+    return absl::FailedPreconditionError(
+        absl::StrCat(url,
+                     " does not exist: mount the share that belongs there; or, where it is not a "
+                     "share, make it (",
+                     HowToMake(url), "), and say this again"));
   }
   HOLDFAST_RETURN_IF_ERROR(blobs.status());
   absl::Status opened = Repository::Open(**blobs).status();

@@ -7,14 +7,27 @@
 
 namespace holdfast {
 
+namespace {
+
+// How a destination begins anew, or is another one from now on. Under its old name it would be
+// taken for the one that it was.
+std::string HowToBeginAnew(absl::string_view url) {
+  return absl::StrCat(
+      "`holdfast settings set --remove-destination NAME --add-destination NEW_NAME=", url, "`");
+}
+
+}  // namespace
+
 absl::StatusOr<std::shared_ptr<OpenDestination>> OpenRepositoryAt(const OpenRequest& request) {
   auto open = std::make_shared<OpenDestination>();
   absl::StatusOr<std::unique_ptr<BlobStore>> blobs = request.open_blob_store(request.url);
   if (absl::IsNotFound(blobs.status())) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        blobs.status().message(),
-        ": the share seems not to be mounted. Mount it; or, if it is to begin anew, make "
-        "the directory and set the destination in the settings again"));
+    return absl::FailedPreconditionError(
+        absl::StrCat(request.url,
+                     " does not exist: the share seems not to be mounted. Mount it; or, if it is "
+                     "to begin anew, make "
+                     "the directory, and say ",
+                     HowToBeginAnew(request.url)));
   }
   HOLDFAST_RETURN_IF_ERROR(blobs.status());
   open->place = *std::move(blobs);
@@ -23,8 +36,8 @@ absl::StatusOr<std::shared_ptr<OpenDestination>> OpenRepositoryAt(const OpenRequ
   if (absl::IsNotFound(repository.status())) {
     return absl::FailedPreconditionError(absl::StrCat(
         "there is no ", kRepositoryFileName, " at ", open->blobs->Describe(),
-        ": the share seems not to be mounted. Mount it; or, if it is to begin anew, set "
-        "the destination in the settings again"));
+        ": the share seems not to be mounted. Mount it; or, if it is to begin anew, say ",
+        HowToBeginAnew(request.url)));
   }
   HOLDFAST_RETURN_IF_ERROR(repository.status());
   const std::string repository_id = repository->repository_id().ToText();
@@ -32,9 +45,8 @@ absl::StatusOr<std::shared_ptr<OpenDestination>> OpenRepositoryAt(const OpenRequ
     return absl::FailedPreconditionError(
         absl::StrCat("another repository is at ", open->blobs->Describe(), ": ", repository_id,
                      " in place of ", request.pinned_repository_id,
-                     ". Mount the right share; or, if this one is to be used from now on, add it "
-                     "to the settings as "
-                     "a destination with another name"));
+                     ". Mount the right share; or, if this one is to be used from now on, say ",
+                     HowToBeginAnew(request.url)));
   }
   open->repository.emplace(*std::move(repository));
   absl::StatusOr<std::unique_ptr<StoreRepository>> store =

@@ -65,13 +65,14 @@ absl::Status FindNamed(OpenDestination& open, const Manifest& manifest,
     held.named.emplace(name->identity, entry);
   }
   if (missing > 0) {
-    held.warnings.push_back(absl::StrCat(
-        missing, " objects of backup ", held.named_by,
-        " are missing or cut short there and are sent again; that backup can't be restored"));
+    held.warnings.push_back(
+        absl::StrCat(missing, missing == 1 ? " object" : " objects", " of backup ", held.named_by,
+                     " missing or cut short there, and sent again; that backup can't be restored"));
   }
   if (damaged > 0) {
-    held.warnings.push_back(absl::StrCat(damaged, " objects of backup ", held.named_by,
-                                         " were found damaged there and are sent again"));
+    held.warnings.push_back(absl::StrCat(damaged, damaged == 1 ? " object" : " objects",
+                                         " of backup ", held.named_by,
+                                         " found damaged there, and sent again"));
   }
   return absl::OkStatus();
 }

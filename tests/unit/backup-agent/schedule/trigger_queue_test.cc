@@ -300,10 +300,10 @@ TEST_F(TriggerQueueTest, TriggerFailsAsSoonAsTooFewDestinationsAreLeft) {
   FailDestination("a");
   EXPECT_FALSE(IsAnswered(needs_two));
   FailDestination("b");
-  EXPECT_THAT(
-      StatusOf(needs_two),
-      StatusIs(absl::StatusCode::kAborted,
-               HasSubstr("can no longer reach 2 of 3 destinations: a: no space left; b: ")));
+  EXPECT_THAT(StatusOf(needs_two),
+              StatusIs(absl::StatusCode::kAborted,
+                       HasSubstr("can reach only 1 of 3 destinations, and 2 must hold the backup: "
+                                 "a: no space left; b: ")));
   EXPECT_FALSE(IsAnswered(needs_one));
   // The run as a whole failed, but one destination is all that this one asked for.
   EndRun({"c"}, "too few");

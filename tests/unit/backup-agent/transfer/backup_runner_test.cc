@@ -813,7 +813,8 @@ TEST_F(BackupRunnerTest, PreparingSaysWhyAPlaceCanNotBeUsed) {
   destination.set_name("new");
   destination.set_url(absl::StrCat("file://", PathOf("new")));
   EXPECT_THAT(runner().PrepareDestination(destination),
-              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("does not exist")));
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr(absl::StrCat("mkdir -m 700 '", PathOf("new"), "'"))));
   std::filesystem::create_directory(PathOf("new"));
   std::ofstream(PathOf("new") + "/holiday.jpg") << "picture";
   EXPECT_THAT(runner().PrepareDestination(destination),
