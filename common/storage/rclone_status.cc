@@ -92,21 +92,33 @@ std::string OnOneLine(absl::string_view text) {
   return line;
 }
 
+// What it comes to and what to do about it, and then what rclone said.
+std::string InPlainWords(absl::string_view plain, absl::string_view message) {
+  return absl::StrCat(plain, ". rclone says: ", message);
+}
+
 absl::Status StatusOfKind(Kind kind, absl::string_view message) {
   switch (kind) {
     case Kind::kNoSpace:
-      return absl::ResourceExhaustedError(message);
+      return absl::ResourceExhaustedError(
+          InPlainWords("no space or quota is left there: make room", message));
     case Kind::kSetUp:
-      return absl::FailedPreconditionError(message);
+      return absl::FailedPreconditionError(
+          InPlainWords("rclone does not get in with its configuration: try `rclone lsd REMOTE:`, "
+                       "as the user that Holdfast runs as",
+                       message));
     case Kind::kConflict: {
-      absl::Status status = absl::FailedPreconditionError(message);
+      absl::Status status = absl::FailedPreconditionError(
+          InPlainWords("a file is where a folder is wanted, or the other way round", message));
       status.SetPayload(kConflictPayload, absl::Cord("1"));
       return status;
     }
     case Kind::kDenied:
-      return MarkDeniedBySystem(absl::PermissionDeniedError(message));
+      return MarkDeniedBySystem(absl::PermissionDeniedError(InPlainWords(
+          "the server does not allow it: let the remote's user read and write there", message)));
     case Kind::kName:
-      return absl::InvalidArgumentError(message);
+      return absl::InvalidArgumentError(
+          InPlainWords("the server does not take a name that Holdfast uses", message));
   }
   return absl::UnavailableError(message);
 }
@@ -125,7 +137,8 @@ absl::Status StatusFromRclone(int http_status, absl::string_view body) {
   for (const Words& words : kWords) {
     if (absl::StrContains(lower, words.words)) return StatusOfKind(words.kind, message);
   }
-  return absl::UnavailableError(message);
+  return absl::UnavailableError(InPlainWords(
+      "the server can't be reached, or does not do it now: try `rclone lsd REMOTE:`", message));
 }
 
 bool IsFileOrFolderConflict(const absl::Status& status) {

@@ -18,7 +18,8 @@ namespace holdfast {
 //                        wanted, or the other way round
 //   INVALID_ARGUMENT     a name that the place does not take
 //   UNAVAILABLE          all else: the server can't be reached, or does not do it now
-// The message is rclone's, on one line, cut at 500 bytes.
+// The message says first what that comes to and what to do; then it is rclone's, on one line, cut
+// at 500 bytes. Of NOT_FOUND it is rclone's alone: callers say what is not there.
 absl::Status StatusFromRclone(int http_status, absl::string_view body);
 
 // Whether an error is that a file is where a folder is wanted, or the other way round.

@@ -11,7 +11,9 @@
 namespace holdfast {
 namespace {
 
+using testing::EndsWith;
 using testing::HasSubstr;
+using testing::StartsWith;
 
 absl::Status StatusOfError(absl::string_view error, int http_status = 500) {
   return StatusFromRclone(http_status,
@@ -20,6 +22,8 @@ absl::Status StatusOfError(absl::string_view error, int http_status = 500) {
                                        "\"operations/stat\",\n\t\"status\": ",
                                        http_status, "\n}\n"));
 }
+
+std::string MessageOf(const absl::Status& status) { return std::string(status.message()); }
 
 // As rclone 1.60.1 says it of real servers: OpenSSH 9.2, Samba 4.17, a local disk.
 TEST(RcloneStatusTest, TheWordsOfTheBackendsAreKnown) {
@@ -63,6 +67,13 @@ TEST(RcloneStatusTest, TheWordsOfTheBackendsAreKnown) {
               StatusIs(absl::StatusCode::kNotFound, "object not found"));
 }
 
+TEST(RcloneStatusTest, TheMessageBeginsWithWhatToDo) {
+  EXPECT_THAT(MessageOf(StatusOfError("write /mnt/x: no space left on device")),
+              StartsWith("no space or quota is left there: make room. rclone says: write"));
+  EXPECT_THAT(MessageOf(StatusOfError("ssh: unable to authenticate")), HasSubstr("rclone lsd"));
+  EXPECT_THAT(MessageOf(StatusOfError("what nobody ever said before")), HasSubstr("rclone lsd"));
+}
+
 TEST(RcloneStatusTest, WhatIsThereButCannotBeOpenedIsNotAbsent) {
   EXPECT_THAT(StatusFromRclone(404, "Not Found\n"),
               StatusIs(absl::StatusCode::kUnavailable, HasSubstr("could not open it")));
@@ -79,10 +90,10 @@ TEST(RcloneStatusTest, WhatTheSystemDeniesIsNotAWrongKey) {
 }
 
 TEST(RcloneStatusTest, TheMessageIsOneLineAndBounded) {
-  EXPECT_EQ(StatusOfError("one\\n\\ttwo\\n").message(), "one two");
-  EXPECT_EQ(StatusOfError(std::string(10'000, 'x')).message().size(), 500u);
-  EXPECT_EQ(StatusFromRclone(502, "").message(), "rclone answered with status 502");
-  EXPECT_EQ(StatusFromRclone(500, "no JSON").message(), "no JSON");
+  EXPECT_THAT(MessageOf(StatusOfError("one\\n\\ttwo\\n")), EndsWith(". rclone says: one two"));
+  EXPECT_EQ(StatusOfError(std::string(10'000, 'x'), 404).message().size(), 500u);
+  EXPECT_THAT(MessageOf(StatusFromRclone(502, "")), EndsWith("rclone answered with status 502"));
+  EXPECT_THAT(MessageOf(StatusFromRclone(500, "no JSON")), EndsWith("rclone says: no JSON"));
 }
 
 }  // namespace
