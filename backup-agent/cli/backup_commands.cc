@@ -2,6 +2,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "backup-agent/cli/json_text.h"
 #include "backup-agent/cli/repository_reader.h"
 #include "backup-agent/cli/terminal.h"
+#include "common/base/status.h"
 #include "common/base/status_macros.h"
 #include "common/base/thread.h"
 #include "common/messages/backup_message.h"
@@ -25,6 +27,9 @@ namespace holdfast {
 namespace {
 
 constexpr int kPageSize = 1000;
+
+constexpr absl::string_view kNoBackup = "there is no backup yet";
+constexpr absl::string_view kNoneDeleted = "there is no deleted backup";
 
 // How often to look whether a run has begun.
 constexpr absl::Duration kRunLookInterval = absl::Milliseconds(200);
@@ -106,10 +111,11 @@ struct DamagedManifest {
   std::string message;
 };
 
-// `damaged`: absent where the agent was asked, which does not tell.
+// `damaged`: absent where the agent was asked, which does not tell. `none`: what to say where there
+// is no backup.
 absl::Status PrintBackups(const std::vector<v1::Backup>& backups,
                           const std::optional<std::vector<DamagedManifest>>& damaged,
-                          CommandContext& context) {
+                          absl::string_view none, CommandContext& context) {
   if (context.global.json) {
     v1::ListBackupsResponse list;
     for (const v1::Backup& backup : backups) *list.add_backups() = backup;
@@ -126,7 +132,7 @@ absl::Status PrintBackups(const std::vector<v1::Backup>& backups,
     }
     return context.console.WriteLine(json);
   }
-  if (backups.empty()) context.console.Note("there is no backup yet");
+  if (backups.empty()) context.console.Note(none);
   return backups.empty() ? absl::OkStatus() : context.console.Write(FormatBackupTable(backups));
 }
 
@@ -135,44 +141,87 @@ absl::Status PrintBackup(const v1::Backup& backup, CommandContext& context) {
                              : context.console.Write(FormatBackup(backup));
 }
 
-// Newest first. What can't be read is named on the error stream too.
-absl::StatusOr<std::vector<v1::Backup>> ListDirectly(const std::string& destination,
-                                                     const std::string& store_id_text, bool deleted,
-                                                     CommandContext& context,
-                                                     std::vector<DamagedManifest>* damaged) {
+// What was read at destinations themselves.
+struct DirectListing {
+  std::vector<v1::Backup> backups;  // newest first
+  std::vector<DamagedManifest> damaged;
+  absl::Status failure;  // of a destination that could not be read, where another could
+};
+
+// Adds what is at `destination`. A manifest that can't be read is named on the error stream too.
+absl::Status AddListingAt(const DestinationConfig& destination,
+                          const std::optional<StoreId>& store_id, const MasterKey& key,
+                          bool deleted, CommandContext& context, DirectListing& listed) {
+  HOLDFAST_ASSIGN_OR_RETURN(const auto reader, RepositoryReader::Open(destination.url, store_id,
+                                                                      key, context.cancellation));
+  HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, reader->store().ListBackups());
+  const std::string& name = destination.name;
+  const auto add = [&](const repository::v1::BackupSummary& summary) -> v1::Backup& {
+    auto found = std::find_if(
+        listed.backups.begin(), listed.backups.end(),
+        [&](const v1::Backup& backup) { return backup.backup_id() == summary.backup_id(); });
+    if (found == listed.backups.end()) {
+      found = listed.backups.insert(found, DescribeBackup(summary));
+    }
+    found->add_destination_names(name);
+    return *found;
+  };
+  const auto add_damaged = [&](const std::string& backup_id, const absl::Status& status) {
+    context.console.Complain(absl::StrCat("damaged: backup ", backup_id, ": ", status.message()));
+    listed.damaged.push_back({.backup_id = backup_id, .message = std::string(status.message())});
+  };
+  if (deleted) {
+    for (const auto& [backup_id, delete_time] : listing.deleted) {
+      const absl::StatusOr<StoreRepository::LoadedManifest> loaded =
+          reader->store().LoadManifest(backup_id);
+      if (absl::IsDataLoss(loaded.status())) {
+        add_damaged(backup_id, loaded.status());
+        continue;
+      }
+      if (absl::IsNotFound(loaded.status())) continue;  // it was removed for good just now
+      HOLDFAST_RETURN_IF_ERROR(loaded.status());
+      add(loaded->manifest.summary);
+    }
+    return absl::OkStatus();
+  }
+  for (const ListedBackup& backup : listing.backups) {
+    v1::Backup& described = add(backup.summary);
+    if (backup.is_damaged) described.add_damaged_destination_names(name);
+    if (backup.pinned) described.set_pinned(true);
+    if (backup.drill_time > absl::InfinitePast()) {
+      *described.mutable_drill_time() = ToProto(backup.drill_time);
+    }
+  }
+  for (const auto& [backup_id, status] : listing.damaged) add_damaged(backup_id, status);
+  return absl::OkStatus();
+}
+
+// Reads the destination that is named; all where none is. One that can't be read does not keep the
+// others from it.
+absl::StatusOr<DirectListing> ListDirectly(const std::string& destination,
+                                           const std::string& store_id_text, bool deleted,
+                                           CommandContext& context) {
   HOLDFAST_ASSIGN_OR_RETURN(const std::optional<StoreId> store_id, ParseStoreId(store_id_text));
   HOLDFAST_ASSIGN_OR_RETURN(const std::vector<DestinationConfig> destinations,
                             FindDestinations(destination, context));
   HOLDFAST_ASSIGN_OR_RETURN(const MasterKey key, ReadCommandKey(context));
-  HOLDFAST_ASSIGN_OR_RETURN(
-      const auto reader,
-      RepositoryReader::Open(destinations.front().url, store_id, key, context.cancellation));
-  HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, reader->store().ListBackups());
-  std::vector<v1::Backup> backups;
-  const std::string& name = destinations.front().name;
-  if (deleted) {
-    for (auto entry = listing.deleted.rbegin(); entry != listing.deleted.rend(); ++entry) {
-      const absl::StatusOr<StoreRepository::LoadedManifest> loaded =
-          reader->store().LoadManifest(entry->first);
-      HOLDFAST_RETURN_IF_ERROR(loaded.status());
-      backups.emplace_back(DescribeBackup(loaded->manifest.summary)).add_destination_names(name);
-    }
-    return backups;
+  DirectListing listed;
+  size_t failures = 0;
+  for (const DestinationConfig& one : destinations) {
+    const absl::Status added = AddListingAt(one, store_id, key, deleted, context, listed);
+    HOLDFAST_RETURN_IF_ERROR(context.cancellation.status());
+    if (added.ok()) continue;
+    ++failures;
+    listed.failure.Update(
+        destinations.size() == 1 ? added : Annotate(added, absl::StrCat("destination ", one.name)));
   }
-  for (auto backup = listing.backups.rbegin(); backup != listing.backups.rend(); ++backup) {
-    v1::Backup& described = backups.emplace_back(DescribeBackup(backup->summary));
-    described.add_destination_names(name);
-    if (backup->is_damaged) described.add_damaged_destination_names(name);
-    described.set_pinned(backup->pinned);
-    if (backup->drill_time > absl::InfinitePast()) {
-      *described.mutable_drill_time() = ToProto(backup->drill_time);
-    }
-  }
-  for (const auto& [backup_id, status] : listing.damaged) {
-    context.console.Complain(absl::StrCat("damaged: backup ", backup_id, ": ", status.message()));
-    damaged->push_back({.backup_id = backup_id, .message = std::string(status.message())});
-  }
-  return backups;
+  if (failures == destinations.size()) return listed.failure;
+  std::sort(listed.backups.begin(), listed.backups.end(),
+            [](const v1::Backup& a, const v1::Backup& b) {
+              return std::make_tuple(a.ordinal(), a.revision(), a.backup_id()) >
+                     std::make_tuple(b.ordinal(), b.revision(), b.backup_id());
+            });
+  return listed;
 }
 
 absl::Status Summarise(const std::vector<DamagedManifest>& damaged) {
@@ -212,10 +261,14 @@ absl::Status RunCommand(const BackupListArguments& arguments, CommandContext& co
   std::vector<v1::Backup> backups;
   std::optional<std::vector<DamagedManifest>> damaged;
   const uint64_t limit = arguments.limit == 0 ? UINT64_MAX : arguments.limit;
+  absl::Status failure;
   if (!arguments.source.empty() || arguments.deleted) {
-    damaged.emplace();
-    HOLDFAST_ASSIGN_OR_RETURN(backups, ListDirectly(arguments.source, arguments.store_id,
-                                                    arguments.deleted, context, &*damaged));
+    HOLDFAST_ASSIGN_OR_RETURN(
+        DirectListing listed,
+        ListDirectly(arguments.source, arguments.store_id, arguments.deleted, context));
+    backups = std::move(listed.backups);
+    damaged = std::move(listed.damaged);
+    failure = std::move(listed.failure);
   } else {
     if (!arguments.store_id.empty()) {
       return absl::InvalidArgumentError("--store-id goes with --from");
@@ -232,8 +285,10 @@ absl::Status RunCommand(const BackupListArguments& arguments, CommandContext& co
     } while (!request.page_token().empty() && backups.size() < limit);
   }
   if (backups.size() > limit) backups.resize(limit);
-  HOLDFAST_RETURN_IF_ERROR(PrintBackups(backups, damaged, context));
-  return damaged.has_value() ? Summarise(*damaged) : absl::OkStatus();
+  HOLDFAST_RETURN_IF_ERROR(
+      PrintBackups(backups, damaged, arguments.deleted ? kNoneDeleted : kNoBackup, context));
+  if (damaged.has_value()) HOLDFAST_RETURN_IF_ERROR(Summarise(*damaged));
+  return failure;
 }
 
 absl::Status RunCommand(const BackupShowArguments& arguments, CommandContext& context) {
@@ -249,17 +304,16 @@ absl::Status RunCommand(const BackupShowArguments& arguments, CommandContext& co
     HOLDFAST_ASSIGN_OR_RETURN(const v1::Backup backup, agent.GetBackup(request));
     return PrintBackup(backup, context);
   }
-  std::vector<DamagedManifest> damaged;
   HOLDFAST_ASSIGN_OR_RETURN(
-      const std::vector<v1::Backup> backups,
-      ListDirectly(arguments.source, arguments.store_id, /*deleted=*/false, context, &damaged));
-  for (const v1::Backup& backup : backups) {
+      const DirectListing listed,
+      ListDirectly(arguments.source, arguments.store_id, /*deleted=*/false, context));
+  for (const v1::Backup& backup : listed.backups) {
     if (!arguments.backup_id.empty() && backup.backup_id() != arguments.backup_id) continue;
     return PrintBackup(backup, context);
   }
-  HOLDFAST_RETURN_IF_ERROR(Summarise(damaged));
+  HOLDFAST_RETURN_IF_ERROR(Summarise(listed.damaged));
   return absl::NotFoundError(arguments.backup_id.empty()
-                                 ? std::string("there is no backup yet")
+                                 ? std::string(kNoBackup)
                                  : absl::StrCat("there is no backup ", arguments.backup_id));
 }
 

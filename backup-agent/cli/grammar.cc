@@ -375,7 +375,7 @@ class GrammarBuilder {
                   "Read this destination directly, without the agent");
     AddLimit(command, &list->limit, "At most so many");
     command->add_flag("--deleted", list->deleted,
-                      "Those that were deleted and are not removed yet; reads the destination "
+                      "Those that were deleted and are not removed yet; reads the destinations "
                       "directly");
 
     auto show = std::make_shared<BackupShowArguments>();

@@ -898,6 +898,32 @@ TEST_F(RepositoryCommandsTest, TheFileOfTheRepositoryIsRepairedFromItsCopy) {
   EXPECT_EQ(cli_.RunConfigured({"check"}).exit_code, kExitOk);
 }
 
+TEST_F(RepositoryCommandsTest, DeletedBackupsAreListedOfAllDestinations) {
+  ASSERT_EQ(cli_.RunConfigured({"copy", "--from", "local", "--to", cli_.Path("second"), "--create"})
+                .exit_code,
+            kExitOk);
+  ASSERT_OK_AND_ASSIGN(const MasterKey key, ReadMasterKey(cli_.key_path()));
+  ASSERT_OK_AND_ASSIGN(const auto blobs, OpenBlobStore(cli_.Path("second")));
+  ASSERT_OK_AND_ASSIGN(const Repository repository, Repository::Open(*blobs));
+  ASSERT_OK_AND_ASSIGN(const StoreId store_id, StoreId::FromText(store_id_));
+  ASSERT_OK_AND_ASSIGN(const auto store, repository.OpenStore(store_id, key));
+  repository::v1::Mark mark;
+  mark.set_kind(repository::v1::Mark::KIND_DELETED);
+  mark.set_backup_id(backup_id_);
+  ASSERT_OK(store->AddMark(mark, absl::Now()));
+
+  ASSERT_OK_AND_ASSIGN(std::string config, ReadFile(cli_.config_path(), 10000));
+  for (const char* name : {"second", "gone"}) {
+    absl::StrAppend(&config, "[[agent.stores.destinations]]\nname = \"", name,
+                    "\"\nurl = \"file://", cli_.Path(name), "\"\n");
+  }
+  WriteRaw(cli_.config_path(), config);
+  const CliResult list = cli_.RunConfigured({"backup", "list", "--deleted"});
+  EXPECT_THAT(list.output, AllOf(HasSubstr(backup_id_), HasSubstr("second")));
+  EXPECT_EQ(list.exit_code, kExitNotFound);
+  EXPECT_THAT(list.error, HasSubstr("destination gone: "));
+}
+
 TEST_F(RepositoryCommandsTest, BackupListReadsARepositoryDirectly) {
   const CliResult list = cli_.RunConfigured({"backup", "list", "--from", cli_.Path("backups")});
   EXPECT_EQ(list.exit_code, kExitOk) << list.error;
@@ -909,6 +935,10 @@ TEST_F(RepositoryCommandsTest, BackupListReadsARepositoryDirectly) {
   EXPECT_EQ(cli_.RunConfigured({"backup", "show", "x", "--from", "local"}).exit_code,
             kExitNotFound);
   EXPECT_EQ(cli_.RunConfigured({"backup", "list", "--store-id", store_id_}).exit_code, kExitUsage);
+
+  const CliResult deleted = cli_.RunConfigured({"backup", "list", "--deleted"});
+  EXPECT_EQ(deleted.exit_code, kExitOk) << deleted.error;
+  EXPECT_THAT(deleted.error, HasSubstr("no deleted backup"));
 
   FlipByte(cli_.Path(absl::StrCat("backups/stores/", store_id_, "/backups/", backup_id_)), 100);
   const CliResult damaged =
