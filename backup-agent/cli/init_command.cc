@@ -127,6 +127,21 @@ std::string DescribeMade(const Installation& plan, const MasterKey& key,
   return text;
 }
 
+// Warns of a destination that is no better than the data itself: what it was meant to be may not be
+// mounted.
+void WarnWhereOnOneDisk(const Installation& plan, Console& console) {
+  for (const DestinationConfig& destination : plan.config.destinations) {
+    const absl::StatusOr<std::string> path = DirectoryOfBlobStoreUrl(destination.url);
+    if (!path.ok()) continue;  // rclone reaches it
+    const absl::StatusOr<bool> is_on_one = AreOnOneFileSystem(*path, plan.config.data_directory);
+    if (!is_on_one.ok() || !*is_on_one) continue;
+    console.Complain(absl::StrCat(
+        "warning: destination ", destination.name, ": ", *path,
+        " is on the same file system as the data: one broken disk takes both. Where a share or "
+        "another disk belongs there it is not mounted"));
+  }
+}
+
 absl::Status PrintKey(const MasterKey& key, Console& console) {
   HOLDFAST_RETURN_IF_ERROR(
       console.Write("\nThis is the master key. It is shown this once:\n\n    "));
@@ -186,6 +201,7 @@ absl::Status RunCommand(const InitArguments& arguments, CommandContext& context)
   undo.Keep();
 
   Console& console = context.console;
+  WarnWhereOnOneDisk(plan, console);
   if (context.global.json) return console.WriteLine(ToJson(plan, *key, destinations));
   HOLDFAST_RETURN_IF_ERROR(console.Write(DescribeMade(plan, *key, destinations)));
   if (arguments.key_from.empty()) HOLDFAST_RETURN_IF_ERROR(PrintKey(*key, console));

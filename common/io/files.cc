@@ -242,4 +242,12 @@ absl::StatusOr<int64_t> FreeSpaceBytes(const std::string& path) {
   return free_bytes;
 }
 
+absl::StatusOr<bool> AreOnOneFileSystem(const std::string& path, const std::string& other_path) {
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0) return StatusFromErrno(errno, path);
+  struct stat other_info;
+  if (stat(other_path.c_str(), &other_info) != 0) return StatusFromErrno(errno, other_path);
+  return info.st_dev == other_info.st_dev;
+}
+
 }  // namespace holdfast

@@ -77,6 +77,10 @@ absl::Status RenameDurably(const std::string& from, const std::string& to);
 // What a process without privileges may still write on the file system that holds `path`.
 absl::StatusOr<int64_t> FreeSpaceBytes(const std::string& path);
 
+// Whether both are on one file system, so that what ends the one ends the other. Symbolic links are
+// followed.
+absl::StatusOr<bool> AreOnOneFileSystem(const std::string& path, const std::string& other_path);
+
 }  // namespace holdfast
 
 #endif  // HOLDFAST_COMMON_IO_FILES_H_

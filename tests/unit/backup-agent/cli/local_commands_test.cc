@@ -136,6 +136,7 @@ TEST_F(InitTest, MakesAnInstallationAndShowsTheKeyOnce) {
   ASSERT_THAT(key_text, Not(IsEmpty()));
   EXPECT_EQ(result.output.find("HF1-", result.output.find("HF1-") + 1), std::string::npos);
   EXPECT_THAT(result.error, Not(HasSubstr("HF1-")));
+  EXPECT_THAT(result.error, HasSubstr("is on the same file system as the data"));
 
   ASSERT_OK_AND_ASSIGN(const MasterKey key, ReadMasterKey(cli_.Path("home/master.key")));
   EXPECT_EQ(key.ToText().text(), key_text);

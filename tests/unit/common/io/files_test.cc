@@ -205,5 +205,11 @@ TEST_F(FilesTest, FreeSpaceIsKnown) {
   EXPECT_THAT(FreeSpaceBytes(dir_.Path("none")), StatusIs(kNotFound));
 }
 
+TEST_F(FilesTest, WhatIsMountedIsAnotherFileSystem) {
+  EXPECT_THAT(AreOnOneFileSystem(dir_.path(), dir_.path()), IsOkAndHolds(true));
+  EXPECT_THAT(AreOnOneFileSystem(dir_.path(), "/proc"), IsOkAndHolds(false));
+  EXPECT_THAT(AreOnOneFileSystem(dir_.path(), dir_.Path("none")), StatusIs(kNotFound));
+}
+
 }  // namespace
 }  // namespace holdfast
