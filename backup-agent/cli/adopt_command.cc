@@ -54,6 +54,7 @@ struct Takeover {
   bool has_key_file = false;  // the master key is there already
   Data data = Data::kRestore;
   std::vector<std::string> other_files;  // instance files of the backup that are not here
+  std::string former_config;  // among its instance files: the configuration that this one replaces
 };
 
 // The key file of an earlier try may be used: it must hold this very key.
@@ -174,7 +175,11 @@ absl::StatusOr<Takeover> Prepare(const InitArguments& arguments, const MasterKey
     std::string path = absl::StrCat("/", name);
     const std::vector<std::string>& listed = config.instance_files;
     if (std::find(listed.begin(), listed.end(), path) != listed.end()) continue;
-    takeover.other_files.push_back(std::move(path));
+    if (NameOf(path) == NameOf(takeover.installation.config_path)) {
+      takeover.former_config = std::move(path);
+    } else {
+      takeover.other_files.push_back(std::move(path));
+    }
   }
   FillConfig(takeover.adoption.state.settings(), takeover.other_files, config);
   HOLDFAST_RETURN_IF_ERROR(CheckInstallation(takeover.installation));
@@ -313,8 +318,9 @@ std::string Describe(const Takeover& takeover, const MasterKey& key, absl::Time 
   std::string text = absl::StrCat(
       "adopted the store ", settings.store_name(), " from ",
       BackupInWords(takeover.restorer->summary()), "\n  store          ",
-      adoption.state.memory().store_id(), "; its chain of backups goes on with number ",
-      FormatCount(adoption.state.memory().last_ordinal() + 1), "\n  configuration  ",
+      adoption.state.memory().store_id(), "; this is its backup number ",
+      FormatCount(adoption.state.memory().last_ordinal()),
+      ", and the next one comes after the newest that is there\n  configuration  ",
       takeover.installation.config_path, "\n  master key     ", config.master_key, " (fingerprint ",
       key.fingerprint().ToText(), ")\n  data           ", DescribeData(takeover),
       "\n  schedule       ", DescribeSchedule(adoption, now), "\n");
@@ -326,6 +332,13 @@ std::string Describe(const Takeover& takeover, const MasterKey& key, absl::Time 
                         ? " (adopted)"
                         : absl::StrCat(" (adopted; it was at ", adoption.former_url, ")"),
                     "\n");
+  }
+  const absl::string_view copy_is =
+      takeover.data == Data::kRestore ? "a copy is below " : "a copy will be below ";
+  if (!takeover.former_config.empty()) {
+    absl::StrAppend(&text, "  in place of    ", takeover.former_config,
+                    ", the lost machine's configuration: ", copy_is, config.data_directory,
+                    "/instance\n");
   }
   if (!takeover.other_files.empty()) {
     const size_t shown = std::min(takeover.other_files.size(), kInstanceFilesListedMax);

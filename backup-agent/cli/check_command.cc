@@ -357,7 +357,12 @@ absl::Status RunCommand(const CheckArguments& arguments, CommandContext& context
     if (failure == told_last) continue;
     context.console.Complain(absl::StrCat("holdfast: ", failure->message()));
   }
-  return *told_last;
+  if (!arguments.repair || damage == failures.end()) return *told_last;
+  return absl::DataLossError(
+      absl::StrCat(damage->message(),
+                   "\nwhat no destination holds whole is lost to the backups that need it. "
+                   "`holdfast drill`, and then `holdfast backup now`, make a whole one of the "
+                   "store; `holdfast restore --salvage` brings what is left of a damaged one"));
 }
 
 }  // namespace holdfast

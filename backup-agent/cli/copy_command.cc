@@ -173,13 +173,14 @@ std::string Describe(const CopiedBackup& backup) {
 }
 
 std::string ToText(const CopyReport& report, const DestinationConfig& from,
-                   const DestinationConfig& to, absl::Duration duration) {
+                   const DestinationConfig& to, bool was_created, absl::Duration duration) {
   const Totals totals = CountCopied(report);
-  std::string text = absl::StrCat(
-      from.url, " to ", to.url, ": ", FormatCount(Count(report, Result::kCopied), "backup"),
-      " copied, ", FormatCount(Count(report, Result::kThereAlready)), " there already, ",
-      FormatCount(totals.objects, "object"), " of ", FormatBytes(totals.bytes), "; ",
-      DescribeDuration(duration), "\n");
+  std::string text =
+      absl::StrCat(was_created ? absl::StrCat("made a repository at ", to.url, "\n") : "", from.url,
+                   " to ", to.url, ": ", FormatCount(Count(report, Result::kCopied), "backup"),
+                   " copied, ", FormatCount(Count(report, Result::kThereAlready)),
+                   " there already, ", FormatCount(totals.objects, "object"), " of ",
+                   FormatBytes(totals.bytes), "; ", DescribeDuration(duration), "\n");
   for (const CopiedBackup& backup : report.backups) {
     absl::StrAppend(&text, "  ", backup.backup_id, "  ", Describe(backup), "\n");
     if (!backup.warning.empty()) absl::StrAppend(&text, "    ", backup.warning, "\n");
@@ -256,10 +257,10 @@ absl::Status RunCommand(const CopyArguments& arguments, CommandContext& context)
     return absl::NotFoundError(absl::StrCat("there is no backup at ", from.url));
   }
   HOLDFAST_RETURN_IF_ERROR(
-      context.global.json
-          ? context.console.WriteLine(
-                ToJson(report, from, to, source.store_id(), target.was_created))
-          : context.console.Write(ToText(report, from, to, context.clock.MonotonicNow() - start)));
+      context.global.json ? context.console.WriteLine(
+                                ToJson(report, from, to, source.store_id(), target.was_created))
+                          : context.console.Write(ToText(report, from, to, target.was_created,
+                                                         context.clock.MonotonicNow() - start)));
   return Summarise(report, arguments.all);
 }
 

@@ -275,9 +275,11 @@ class AdoptTest : public testing::Test {
       settings.mutable_destinations(0)->set_repository_id(repository->repository_id().ToText());
       manifest.files.set_agent_settings(settings.SerializeAsString());
     };
-    ASSERT_OK_AND_ASSIGN(manifest_, MakeTestBackup(*blobs, *store, key_,
-                                                   {.instance_files = {{"etc/app.conf", "x"}},
-                                                    .edit_manifest = edit}));
+    ASSERT_OK_AND_ASSIGN(
+        manifest_,
+        MakeTestBackup(*blobs, *store, key_,
+                       {.instance_files = {{"etc/app.conf", "x"}, {"srv/holdfast.toml", "y"}},
+                        .edit_manifest = edit}));
     backup_id_ = manifest_.summary.backup_id();
   }
 
@@ -311,11 +313,14 @@ class AdoptTest : public testing::Test {
 TEST_F(AdoptTest, BringsDataSettingsAndChainBackWithOneCommand) {
   const CliResult result = AdoptIt();
   ASSERT_EQ(result.exit_code, kExitOk) << result.error;
-  EXPECT_THAT(result.output,
-              AllOf(HasSubstr("adopted the store shop"), HasSubstr(backup_id_),
-                    HasSubstr("all 1 document proven"), HasSubstr("it was at file:///mnt/nas"),
-                    HasSubstr("every 2h from 00:00 Europe/Berlin"), HasSubstr("/etc/app.conf"),
-                    HasSubstr("next:"), Not(HasSubstr("HF1-")), Not(HasSubstr("key verify"))));
+  EXPECT_THAT(
+      result.output,
+      AllOf(HasSubstr("adopted the store shop"), HasSubstr(backup_id_),
+            HasSubstr("all 1 document proven"), HasSubstr("it was at file:///mnt/nas"),
+            HasSubstr("every 2h from 00:00 Europe/Berlin"),
+            HasSubstr("other files    /etc/app.conf: "), HasSubstr("is its backup number 1"),
+            HasSubstr("in place of    /srv/holdfast.toml"), HasSubstr("next:"),
+            Not(HasSubstr("HF1-")), Not(HasSubstr("key verify"))));
 
   ASSERT_OK_AND_ASSIGN(const MasterKey key, ReadMasterKey(cli_.Path("home/master.key")));
   ASSERT_OK_AND_ASSIGN(const auto store, TestStore::Open(cli_.Path("home/store"), key));
@@ -827,6 +832,11 @@ TEST_F(RepositoryCommandsTest, CopyMakesARepositoryOnlyWhereItIsAsked) {
   result = cli_.RunConfigured(copy);
   EXPECT_EQ(result.exit_code, kExitOk) << result.error;
   EXPECT_THAT(result.output, HasSubstr("there already"));
+  EXPECT_THAT(result.output, Not(HasSubstr("made a repository")));
+  std::filesystem::remove_all(cli_.Path("second"));
+  create.pop_back();
+  EXPECT_THAT(cli_.RunConfigured(create).output,
+              StartsWith("made a repository at file://" + cli_.Path("second") + "\n"));
   EXPECT_EQ(cli_.Run({"restore", "--from", cli_.Path("second"), "--key", cli_.key_path(), "--to",
                       cli_.Path("target")})
                 .exit_code,
@@ -884,7 +894,7 @@ TEST_F(RepositoryCommandsTest, CheckRepairsFromAnotherDestination) {
   EXPECT_EQ(result.exit_code, kExitDamaged);
   EXPECT_THAT(result.output, AllOf(HasSubstr("\"repairs\":[{\"path\":"), HasSubstr(name),
                                    HasSubstr("\"repaired\":false")));
-  EXPECT_THAT(result.error, HasSubstr("could not be repaired"));
+  EXPECT_THAT(result.error, AllOf(HasSubstr("could not be repaired"), HasSubstr("--salvage")));
 }
 
 TEST_F(RepositoryCommandsTest, TheFileOfTheRepositoryIsRepairedFromItsCopy) {
