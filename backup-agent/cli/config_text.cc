@@ -124,7 +124,9 @@ std::string FormatConfig(const NewConfig& config) {
       "\n"
       "# A store that the agent backs up. What stands from here on only seeds its settings, when "
       "the\n"
-      "# agent first sees it; afterwards they are changed with `holdfast settings set`.\n"
+      "# agent first sees it; afterwards they are changed with `holdfast settings set`. So are "
+      "retention,\n"
+      "# checks and drills, which have no keys here: `holdfast settings show` tells them.\n"
       "[[agent.stores]]\n"
       "name = ",
       TomlString(config.store_name),
