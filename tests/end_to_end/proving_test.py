@@ -59,7 +59,7 @@ class ProvingTest(unittest.TestCase):
 
             third = instance.backup_now()
             warning = instance.runs()[0].destinations[0].warning
-            self.assertIn("1 objects", warning)
+            self.assertIn("1 object of ", warning)
             drill = instance.holdfast("drill", "--json").json
             self.assertEqual((drill["state"], drill["backup_id"]), ("STATE_SUCCEEDED", third))
             instance.restore(instance.root / "restored")

@@ -17,6 +17,7 @@
 #include "absl/strings/str_split.h"
 #include "backup-agent/cli/cli.h"
 #include "backup-agent/state/state_store.h"
+#include "common/base/clock.h"
 #include "common/config/config.h"
 #include "common/crypto/key_source.h"
 #include "common/database/data_directory.h"
@@ -921,7 +922,7 @@ TEST_F(RepositoryCommandsTest, DeletedBackupsAreListedOfAllDestinations) {
   repository::v1::Mark mark;
   mark.set_kind(repository::v1::Mark::KIND_DELETED);
   mark.set_backup_id(backup_id_);
-  ASSERT_OK(store->AddMark(mark, absl::Now()));
+  ASSERT_OK(store->AddMark(mark, SystemClock().Now()));
 
   ASSERT_OK_AND_ASSIGN(std::string config, ReadFile(cli_.config_path(), 10000));
   for (const char* name : {"second", "gone"}) {
