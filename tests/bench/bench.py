@@ -1,0 +1,515 @@
+"""Measures Holdfast beside its peers, and prints medians as ratios: see README.md."""
+
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "end_to_end"))
+import harness  # noqa: E402  pylint: disable=wrong-import-position
+
+BENCH_PROGRAM = harness.BUILD_DIR / "tests" / "bench" / "holdfast-bench"
+DOCUMENT_BYTES = 4096
+# A store is idle when no file of it has changed for so long.
+IDLE_SECONDS = 3.0
+PASSWORD = "benchmark"
+
+
+def log(text):
+    print(f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True)
+
+
+def run(*command, **kwargs):
+    """Runs a program; returns its output. Fails with what it said."""
+    done = subprocess.run([str(part) for part in command], capture_output=True, check=False,
+                          **kwargs)
+    if done.returncode != 0:
+        raise RuntimeError(f"{command}: exit code {done.returncode}\n"
+                           f"{done.stdout[-2000:]!r}\n{done.stderr[-2000:]!r}")
+    return done.stdout
+
+
+def timed(*command, **kwargs):
+    """How many seconds a program takes."""
+    start = time.monotonic()
+    run(*command, **kwargs)
+    return time.monotonic() - start
+
+
+def bench(*arguments):
+    return json.loads(run(BENCH_PROGRAM, *arguments))
+
+
+def files_below(directory):
+    found = {}
+    for path in pathlib.Path(directory).rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            if path.is_file():
+                found[str(path)] = path.stat().st_size
+    return found
+
+
+def bytes_below(directory):
+    return sum(files_below(directory).values())
+
+
+def await_idle(directory):
+    """Returns once no file below has come, gone or grown for a while: compactions have ended."""
+    before, since = None, time.monotonic()
+    while time.monotonic() - since < IDLE_SECONDS:
+        now = files_below(directory)
+        if now != before:
+            before, since = now, time.monotonic()
+        time.sleep(0.2)
+
+
+class Samples:
+    """What was measured, by name: a list of figures each."""
+
+    def __init__(self):
+        self.values = {}
+
+    def add(self, name, value):
+        self.values.setdefault(name, []).append(value)
+        log(f"  {name}: {value:.3f}" if isinstance(value, float) else f"  {name}: {value}")
+
+    def median(self, name):
+        return statistics.median(self.values[name])
+
+    def has(self, name):
+        return name in self.values
+
+
+class Table:
+    """The rows that are shown: work, what was measured, the target, whether it is reached."""
+
+    def __init__(self):
+        self.rows = []
+
+    def at_least(self, number, work, what, ratio, target):
+        self._add(number, work, what, ratio, f"≥ {target}", ratio >= target)
+
+    def at_most(self, number, work, what, ratio, target):
+        self._add(number, work, what, ratio, f"≤ {target}", ratio <= target)
+
+    def _add(self, number, work, what, ratio, target, is_reached):
+        self.rows.append({"number": number, "work": work, "what": what,
+                          "measured": round(ratio, 4), "target": target, "reached": is_reached})
+
+    def to_markdown(self):
+        lines = ["| # | work | what | measured | target | |", "| --- | --- | --- | ---: | --- | --- |"]
+        lines += [f"| {row['number']} | {row['work']} | {row['what']} | {row['measured']:.3g} | "
+                  f"{row['target']} | {'reached' if row['reached'] else '**missed**'} |"
+                  for row in self.rows]
+        return "\n".join(lines) + "\n"
+
+
+# --- Backups ----------------------------------------------------------------------------------
+
+
+class Restic:
+    name = "restic"
+
+    def __init__(self, folder):
+        self.repository = folder / "restic"
+        self.env = {**os.environ, "RESTIC_PASSWORD": PASSWORD, "RESTIC_CACHE_DIR":
+                    str(folder / "restic-cache"), "RESTIC_REPOSITORY": str(self.repository)}
+
+    def _run(self, *arguments):
+        return timed("restic", "--quiet", *arguments, env=self.env)
+
+    def prepare(self):
+        self._run("init")
+
+    def back_up(self, data):
+        return self._run("backup", data)
+
+    def restore(self, target):
+        return self._run("restore", "latest", "--verify", "--target", target)
+
+    def check(self):
+        return self._run("check", "--read-data")
+
+
+class Borg:
+    name = "borg"
+
+    def __init__(self, folder):
+        self.repository = folder / "borg"
+        self.env = {**os.environ, "BORG_PASSPHRASE": PASSWORD,
+                    "BORG_BASE_DIR": str(folder / "borg-base"),
+                    "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes"}
+        self.count = 0
+
+    def prepare(self):
+        run("borg", "init", "--encryption=repokey-blake2", self.repository, env=self.env)
+
+    def back_up(self, data):
+        self.count += 1
+        return timed("borg", "create", f"{self.repository}::{self.count}", data, env=self.env)
+
+    def restore(self, target):
+        pathlib.Path(target).mkdir()
+        return timed("borg", "extract", f"{self.repository}::{self.count}", cwd=target,
+                     env=self.env)
+
+    def check(self):
+        return timed("borg", "check", "--verify-data", self.repository, env=self.env)
+
+
+class Holdfast:
+    """The store stays the same; the agent begins anew for each repetition."""
+    name = "holdfast"
+
+    def __init__(self, instance):
+        self.instance = instance
+
+    def prepare(self):
+        self.forget()
+        # Another installation makes the repository: nothing else does, once there is a configuration.
+        other = self.instance.root / "other"
+        run(harness.HOLDFAST_PROGRAM, "init", "--directory", other, "--destination",
+            f"file://{self.instance.destination}")
+        shutil.rmtree(other)
+        self.instance.start_agent()
+
+    def forget(self):
+        """Removes all that was backed up, and what the agent knows of it."""
+        if self.instance.agent:
+            self.instance.agent.stop()
+            self.instance.agent = None
+        shutil.rmtree(self.instance.destination, ignore_errors=True)
+        shutil.rmtree(self.instance.home / "agent", ignore_errors=True)
+
+    def back_up(self, _data):
+        start = time.monotonic()
+        self.instance.holdfast("backup", "now")
+        return time.monotonic() - start
+
+    def bytes_sent(self):
+        return self.instance.runs()[0].bytes_sent
+
+    def restore(self, target):
+        start = time.monotonic()
+        self.instance.restore(target)
+        return time.monotonic() - start
+
+    def check(self):
+        start = time.monotonic()
+        self.instance.holdfast("check", "--read-data", "--from",
+                               f"file://{self.instance.destination}")
+        return time.monotonic() - start
+
+
+def copy_and_sync(data, target):
+    start = time.monotonic()
+    run("cp", "-r", data, target)
+    run("sync", "-f", target)
+    return time.monotonic() - start
+
+
+def measure_backups(options, medium, folder):
+    """First, unchanged and changed backups, restores and checks of one store, of all tools."""
+    samples = Samples()
+    documents = options.mebibytes * 2**20 // DOCUMENT_BYTES
+    os.environ["TMPDIR"] = str(folder)
+    tempfile.tempdir = None
+    with harness.Instance() as instance:
+        instance.start_store()
+        store = f"unix:{instance.store_socket}"
+        log(f"{documents} documents of {DOCUMENT_BYTES} bytes")
+        bench("fill", "--holdfast", store, "--documents", documents, "--size", DOCUMENT_BYTES)
+        await_idle(instance.data_directory)
+        rocksdb = folder / "rocksdb"
+        bench("rocksdb-fill", rocksdb, "--documents", documents, "--size", DOCUMENT_BYTES)
+        for repetition in range(options.repetitions):
+            log(f"{medium}: repetition {repetition + 1} of {options.repetitions}")
+            measure_once(samples, folder, instance, rocksdb, documents, repetition)
+    shutil.rmtree(rocksdb)
+    return samples
+
+
+def measure_once(samples, folder, instance, rocksdb, documents, repetition):
+    data = instance.data_directory
+    tools = [Holdfast(instance), Restic(folder), Borg(folder)]
+    samples.add("cipher bytes/s", bench("cipher")["bytes_per_second"])
+    samples.add("data bytes", bytes_below(data))
+    os.sync()
+    samples.add("cp first", copy_and_sync(data, folder / "copy"))
+    shutil.rmtree(folder / "copy")
+    for tool in tools:
+        tool.prepare()
+        os.sync()
+        samples.add(f"{tool.name} first", tool.back_up(data))
+        if tool.name == "holdfast":
+            samples.add("agent's peak MiB", instance.agent.peak_memory_bytes() / 2**20)
+    for threads in (1, 2, 4):
+        backup = folder / "rocksdb-backup"
+        os.sync()
+        samples.add(f"backup engine, threads {threads}, first",
+                    bench("rocksdb-backup", rocksdb, backup, "--threads", threads)["seconds"])
+        shutil.rmtree(backup)
+
+    for tool in tools:
+        tool.back_up(data)  # what was still open, as the newest log file, is closed
+        samples.add(f"{tool.name} unchanged", tool.back_up(data))
+
+    before = files_below(data)
+    changed = max(1, documents // 100)
+    first = repetition * changed
+    bench("fill", "--holdfast", f"unix:{instance.store_socket}", "--first", documents + first,
+          "--documents", changed, "--size", DOCUMENT_BYTES)
+    await_idle(data)
+    new_bytes = sum(size for path, size in files_below(data).items()
+                    if "/db/" in path and before.get(path) != size)
+    for tool in tools:
+        samples.add(f"{tool.name} changed", tool.back_up(data))
+        if tool.name == "holdfast":
+            samples.add("bytes sent / new bytes", tool.bytes_sent() / max(1, new_bytes))
+
+    for tool in tools:
+        target = folder / f"restored-{tool.name}"
+        os.sync()
+        samples.add(f"{tool.name} restore", tool.restore(target))
+        shutil.rmtree(target)
+        samples.add(f"{tool.name} check", tool.check())
+    tools[0].forget()
+    for tool in tools[1:]:
+        shutil.rmtree(tool.repository)
+
+
+def add_backup_rows(table, samples, medium):
+    median = samples.median
+    cipher_seconds = median("data bytes") / median("cipher bytes/s")
+    size = f"{median('data bytes') / 2**30:.2f} GiB, {medium}"
+
+    def against(tool, work):
+        return median(f"{tool} {work}") / median(f"holdfast {work}")
+
+    if medium == "tmpfs":
+        table.at_least("1", f"first backup, {size}", "× restic", against("restic", "first"), 5)
+        table.at_least("1", f"first backup, {size}", "× borg", against("borg", "first"), 5)
+        table.at_least("1", f"first backup, {size}", "× rate of one core's XChaCha20-Poly1305",
+                       cipher_seconds / median("holdfast first"), 0.55)
+    else:
+        table.at_least("2", f"first backup, {size}", "× `cp` and `sync`",
+                       median("cp first") / median("holdfast first"), 0.6)
+        engine = {threads: median(f"backup engine, threads {threads}, first")
+                  for threads in (1, 2, 4)}
+        best = min(engine, key=engine.get)
+        table.at_least("2", f"first backup, {size}", "× BackupEngine as it comes",
+                       engine[1] / median("holdfast first"), 2)
+        table.at_least("2", f"first backup, {size}", f"× BackupEngine with {best} threads",
+                       engine[best] / median("holdfast first"), 0.6)
+    table.at_most("3", f"nothing changed, {size}", "of restic's time",
+                  1 / against("restic", "unchanged"), 0.1)
+    table.at_most("3", f"nothing changed, {size}", "seconds", median("holdfast unchanged"), 0.06)
+    table.at_most("4", f"1 % of the documents added, {size}", "of restic's time",
+                  1 / against("restic", "changed"), 0.2)
+    table.at_most("4", f"1 % of the documents added, {size}", "bytes sent / bytes of new files",
+                  median("bytes sent / new bytes"), 1.05)
+    table.at_least("5b", f"restore with proof of every document, {size}", "× restic",
+                   against("restic", "restore"), 1.5)
+    table.at_least("5b", f"restore with proof of every document, {size}",
+                   "× rate of one core's XChaCha20-Poly1305",
+                   cipher_seconds / median("holdfast restore"), 0.3)
+    table.at_least("6", f"check --read-data, {size}", "× restic", against("restic", "check"), 2)
+    table.at_most("7", f"first backup, {size}", "agent's peak memory, MiB",
+                  median("agent's peak MiB"), 64)
+
+
+# --- The store beside etcd --------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def etcd_serving(folder):
+    """A single etcd, as it comes, with its data in `folder`; yields its address."""
+    data = folder / "etcd"
+    # etcd takes no free port by itself: a number that the kernel gave just now.
+    import socket  # pylint: disable=import-outside-toplevel
+    with socket.socket() as probe, socket.socket() as peer_probe:
+        probe.bind(("127.0.0.1", 0))
+        peer_probe.bind(("127.0.0.1", 0))
+        port, peer_port = probe.getsockname()[1], peer_probe.getsockname()[1]
+    url, peer_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{peer_port}"
+    with open(folder / "etcd.log", "wb") as log_file, subprocess.Popen(
+            ["etcd", "--data-dir", data, "--listen-client-urls", url, "--advertise-client-urls",
+             url, "--listen-peer-urls", peer_url, "--initial-advertise-peer-urls", peer_url,
+             "--initial-cluster", f"default={peer_url}", "--quota-backend-bytes", str(8 << 30)],
+            stdout=log_file, stderr=log_file) as process:
+        try:
+            address = f"127.0.0.1:{port}"
+            with harness.grpc.insecure_channel(address) as channel:
+                harness.grpc.channel_ready_future(channel).result(timeout=60)
+            yield address
+        finally:
+            process.terminate()
+            process.wait()
+    shutil.rmtree(data)
+
+
+def measure_store(options, folder):
+    """Puts and gets of both stores, and what a backup costs those who write."""
+    samples = Samples()
+    os.environ["TMPDIR"] = str(folder)
+    tempfile.tempdir = None
+    keys = options.keys
+    common = ["--documents", keys, "--size", 1024]
+    load = [*common, "--clients", 64, "--seconds", options.seconds]
+    with harness.Instance() as instance, etcd_serving(folder) as etcd:
+        instance.start()
+        servers = {"holdfast": ["--holdfast", f"unix:{instance.store_socket}"],
+                   "etcd": ["--etcd", etcd]}
+        for server in servers.values():
+            bench("fill", *server, *common)
+        for repetition in range(options.repetitions):
+            log(f"store: repetition {repetition + 1} of {options.repetitions}")
+            for operation in ("put", "get"):
+                for name, server in servers.items():
+                    result = bench("load", *server, *load, "--operation", operation)
+                    if result["failures"]:
+                        raise RuntimeError(f"{name}: {result}")
+                    samples.add(f"{name} {operation}/s", result["calls_per_second"])
+                    samples.add(f"{name} {operation} p99 ms", result["p99_us"] / 1000)
+
+        log("what a backup costs those who write")
+        bench("fill", *servers["holdfast"], "--first", keys, "--documents",
+              options.mebibytes * 256, "--size", DOCUMENT_BYTES)
+        await_idle(instance.data_directory)
+        rate = samples.median("holdfast put/s") / 2
+        for _ in range(options.repetitions):
+            measure_during_backup(samples, instance, [*servers["holdfast"], *load], rate)
+    return samples
+
+
+def measure_during_backup(samples, instance, load, rate):
+    for name in ("without", "during"):
+        ended = threading.Event()
+        backups = threading.Thread(target=back_up_again_and_again, args=(instance, ended))
+        if name == "during":
+            backups.start()
+        half = bench("load", *load, "--operation", "put", "--rate", rate)
+        full = bench("load", *load, "--operation", "put")
+        ended.set()
+        if name == "during":
+            backups.join()
+        samples.add(f"p99 ms {name} backup", half["p99_us"] / 1000)
+        samples.add(f"put/s {name} backup", full["calls_per_second"])
+
+
+def back_up_again_and_again(instance, ended):
+    """First backups, one after the other: each sends all that the store has."""
+    tool = Holdfast(instance)
+    while not ended.is_set():
+        tool.prepare()
+        tool.back_up(None)
+
+
+def add_store_rows(table, samples):
+    median = samples.median
+    table.at_most("8", "writes at half the peak load, during first backups",
+                  "p99 × that without a backup",
+                  median("p99 ms during backup") / median("p99 ms without backup"), 1.5)
+    table.at_least("8", "writes, during first backups", "× throughput without a backup",
+                   median("put/s during backup") / median("put/s without backup"), 0.9)
+    table.at_least("10", "durable puts, 64 clients, 1 KiB", "× etcd",
+                   median("holdfast put/s") / median("etcd put/s"), 3)
+    table.at_most("10", "durable puts, 64 clients, 1 KiB", "p99 × etcd's",
+                  median("holdfast put p99 ms") / median("etcd put p99 ms"), 1)
+    table.at_least("11", "gets, 64 clients, 1 KiB", "× etcd (serializable)",
+                   median("holdfast get/s") / median("etcd get/s"), 3)
+
+
+# --- All of it --------------------------------------------------------------------------------
+
+
+def describe_machine():
+    model = next((line.split(":")[1].strip()
+                  for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+                  if line.startswith("model name")), "?")
+    versions = {
+        "restic": run("restic", "version").decode().split()[1],
+        "borg": run("borg", "--version").decode().split()[1],
+        "etcd": run("etcd", "--version").decode().split()[2],
+    }
+    return {"cpu": model, "cores": os.cpu_count(), "kernel": platform.release(),
+            "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
+            "versions": versions}
+
+
+@contextlib.contextmanager
+def folder_in(parent):
+    """A folder of its own, short enough for sockets, that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="hfb", dir=parent) as folder:
+        yield pathlib.Path(folder)
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(prog="tests/bench/run", description=__doc__)
+    parser.add_argument("groups", nargs="*", metavar="GROUP",
+                        help="backup-tmpfs, backup-disk, store; all where none is named")
+    parser.add_argument("--quick", action="store_true",
+                        help="256 MiB, 2 repetitions: rough, for whoever works on the speed")
+    parser.add_argument("--mebibytes", type=int, help="how large the store is; 2048")
+    parser.add_argument("--repetitions", type=int, help="5")
+    parser.add_argument("--seconds", type=float, help="how long a load lasts; 10")
+    parser.add_argument("--disk", default="/var/tmp", help="a folder on a disk; /var/tmp")
+    parser.add_argument("--tmpfs", default="/dev/shm", help="a folder on a tmpfs; /dev/shm")
+    parser.add_argument("--output", type=pathlib.Path,
+                        help="a folder that results.json and RESULTS.md are written to")
+    options = parser.parse_args()
+    unknown = set(options.groups) - {"backup-tmpfs", "backup-disk", "store"}
+    if unknown:
+        parser.error(f"no such group: {', '.join(sorted(unknown))}")
+    options.groups = options.groups or ["backup-tmpfs", "backup-disk", "store"]
+    options.mebibytes = options.mebibytes or (256 if options.quick else 2048)
+    options.repetitions = options.repetitions or (2 if options.quick else 5)
+    options.seconds = options.seconds or (3 if options.quick else 10)
+    options.keys = 20_000 if options.quick else 200_000
+    return options
+
+
+def main():
+    options = parse_arguments()
+    table = Table()
+    figures = {}
+    for group in options.groups:
+        if group == "store":
+            with folder_in(options.disk) as folder:
+                samples = measure_store(options, folder)
+            add_store_rows(table, samples)
+        else:
+            medium = group.split("-")[1]
+            with folder_in(getattr(options, medium)) as folder:
+                samples = measure_backups(options, medium, folder)
+            add_backup_rows(table, samples, medium)
+        figures[group] = samples.values
+    machine = describe_machine()
+    print(table.to_markdown())
+    if options.output:
+        options.output.mkdir(parents=True, exist_ok=True)
+        (options.output / "results.json").write_text(json.dumps(
+            {"machine": machine, "date": time.strftime("%Y-%m-%d"), "mebibytes": options.mebibytes,
+             "repetitions": options.repetitions, "rows": table.rows, "figures": figures},
+            indent=1) + "\n")
+        (options.output / "RESULTS.md").write_text(render_results(options, machine, table))
+
+
+def render_results(options, machine, table):
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    return (f"# Results\n\n{time.strftime('%Y-%m-%d')}: {machine['cores']} cores of {machine['cpu']}, "
+            f"{machine['memory_gib']} GiB, Linux {machine['kernel']}; {versions}. Medians of "
+            f"{options.repetitions}; ratios within one run.\n\n{table.to_markdown()}")
+
+
+if __name__ == "__main__":
+    main()

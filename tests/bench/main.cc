@@ -1,0 +1,131 @@
+// holdfast-bench: what tests/bench/bench.py measures with. Prints one JSON object.
+//
+//   holdfast-bench fill --holdfast unix:SOCKET --documents 1000 --size 4096
+//   holdfast-bench load --etcd 127.0.0.1:2379 --operation get --clients 64 --seconds 10
+//   holdfast-bench cipher
+//   holdfast-bench rocksdb-fill DIRECTORY --documents 1000 --size 4096
+//   holdfast-bench rocksdb-change DIRECTORY --first 0 --documents 10 --size 4096
+//   holdfast-bench rocksdb-backup DIRECTORY BACKUP_DIRECTORY --threads 1
+
+#include <cstdint>
+#include <cstdio>
+#include <iostream>
+#include <string>
+
+#include "CLI/CLI.hpp"
+#include "absl/status/status.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/time.h"
+#include "sodium.h"
+#include "tests/bench/load.h"
+#include "tests/bench/peers.h"
+
+namespace holdfast::bench {
+
+namespace {
+
+int Main(int argc, char** argv) {
+  if (sodium_init() < 0) return 1;
+  CLI::App app("What the benchmarks measure with");
+  app.require_subcommand(1);
+  absl::Status status;
+
+  Server server;
+  const auto add_server = [&server](CLI::App& command) {
+    auto* const group = command.add_option_group("server");
+    group->require_option(1);
+    group->add_option_function<std::string>("--holdfast", [&server](const std::string& address) {
+      server = {Server::Kind::kHoldfast, address};
+    });
+    group->add_option_function<std::string>("--etcd", [&server](const std::string& address) {
+      server = {Server::Kind::kEtcd, address};
+    });
+  };
+  uint64_t first = 0;
+  uint64_t documents = 100'000;
+  size_t size_bytes = 1024;
+  const auto add_documents = [&](CLI::App& command) {
+    command.add_option("--first", first);
+    command.add_option("--documents", documents)->check(CLI::PositiveNumber);
+    command.add_option("--size", size_bytes, "bytes of a document")->check(CLI::PositiveNumber);
+  };
+
+  CLI::App& fill = *app.add_subcommand("fill", "write documents");
+  add_server(fill);
+  add_documents(fill);
+  fill.callback([&] {
+    status = Fill(server, first, documents, size_bytes);
+    if (status.ok()) absl::PrintF("{\"documents\":%d}\n", documents);
+  });
+
+  LoadOptions options;
+  std::string operation = "put";
+  double seconds = 10;
+  CLI::App& load = *app.add_subcommand("load", "call a server, and measure it");
+  add_server(load);
+  add_documents(load);
+  load.add_option("--operation", operation)->check(CLI::IsMember({"put", "get"}));
+  load.add_option("--clients", options.clients)->check(CLI::PositiveNumber);
+  load.add_option("--connections", options.connections)->check(CLI::PositiveNumber);
+  load.add_option("--seconds", seconds)->check(CLI::PositiveNumber);
+  load.add_option("--rate", options.rate, "calls a second, of all clients together");
+  load.callback([&] {
+    options.operation =
+        operation == "get" ? LoadOptions::Operation::kGet : LoadOptions::Operation::kPut;
+    options.duration = absl::Seconds(seconds);
+    options.documents = documents;
+    options.size_bytes = size_bytes;
+    const absl::StatusOr<LoadResult> result = RunLoad(server, options);
+    status = result.status();
+    if (!status.ok()) return;
+    absl::PrintF(
+        "{\"calls\":%d,\"failures\":%d,\"calls_per_second\":%.1f,\"p50_us\":%.1f,\"p99_us\":%.1f,"
+        "\"p999_us\":%.1f,\"max_us\":%.1f}\n",
+        result->calls, result->failures, result->calls_per_second,
+        absl::ToDoubleMicroseconds(result->p50), absl::ToDoubleMicroseconds(result->p99),
+        absl::ToDoubleMicroseconds(result->p999), absl::ToDoubleMicroseconds(result->max));
+    if (result->failures > 0) std::cerr << "first failure: " << result->first_failure << "\n";
+  });
+
+  CLI::App& cipher = *app.add_subcommand("cipher", "the rate of XChaCha20-Poly1305 on one core");
+  cipher.callback(
+      [&] { absl::PrintF("{\"bytes_per_second\":%.0f}\n", MeasureCipher(absl::Seconds(2))); });
+
+  std::string directory;
+  std::string backup_directory;
+  int threads = 1;
+  CLI::App& rocksdb_fill = *app.add_subcommand("rocksdb-fill", "make a plain RocksDB");
+  rocksdb_fill.add_option("directory", directory)->required();
+  add_documents(rocksdb_fill);
+  rocksdb_fill.callback([&] {
+    status = FillRocksDb(directory, documents, size_bytes);
+    if (status.ok()) absl::PrintF("{\"documents\":%d}\n", documents);
+  });
+  CLI::App& rocksdb_change = *app.add_subcommand("rocksdb-change", "change documents in it");
+  rocksdb_change.add_option("directory", directory)->required();
+  add_documents(rocksdb_change);
+  rocksdb_change.callback([&] {
+    status = ChangeRocksDb(directory, first, documents, size_bytes);
+    if (status.ok()) absl::PrintF("{\"documents\":%d}\n", documents);
+  });
+  CLI::App& rocksdb_backup = *app.add_subcommand("rocksdb-backup", "back it up by BackupEngine");
+  rocksdb_backup.add_option("directory", directory)->required();
+  rocksdb_backup.add_option("backup-directory", backup_directory)->required();
+  rocksdb_backup.add_option("--threads", threads)->check(CLI::PositiveNumber);
+  rocksdb_backup.callback([&] {
+    absl::Duration duration;
+    status = BackUpRocksDb(directory, backup_directory, threads, duration);
+    if (status.ok()) absl::PrintF("{\"seconds\":%.6f}\n", absl::ToDoubleSeconds(duration));
+  });
+
+  CLI11_PARSE(app, argc, argv);
+  if (status.ok()) return 0;
+  std::cerr << "holdfast-bench: " << status << "\n";
+  return 1;
+}
+
+}  // namespace
+
+}  // namespace holdfast::bench
+
+int main(int argc, char** argv) { return holdfast::bench::Main(argc, argv); }
