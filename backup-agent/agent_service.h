@@ -24,7 +24,7 @@ namespace holdfast {
 //
 //   HOLDFAST_ASSIGN_OR_RETURN(
 //       auto agent, AgentService::Start(config, master_key, SystemClock(), SystemRandom(),
-//                                       OpenBlobStoreInHost));
+//                                       open_blob_store));
 //   … until it shall end …
 //   if (!agent->Shutdown()) std::_Exit(…);   // something is stuck; all is saved
 //

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "backup-agent/agent_service.h"
 #include "common/base/clock.h"
 #include "common/base/exit_code.h"
@@ -55,8 +56,10 @@ absl::Status Serve(const std::string& config_path, TerminationSignals& signals) 
   {
     HOLDFAST_ASSIGN_OR_RETURN(const MasterKey master_key,
                               ForProgram(ReadMasterKey(config.agent->master_key)));
-    HOLDFAST_ASSIGN_OR_RETURN(agent, AgentService::Start(*config.agent, master_key, SystemClock(),
-                                                         SystemRandom(), OpenBlobStoreInHost));
+    // Who waits for a place gives up by himself (transfer_limits.h).
+    HOLDFAST_ASSIGN_OR_RETURN(
+        agent, AgentService::Start(*config.agent, master_key, SystemClock(), SystemRandom(),
+                                   [](absl::string_view url) { return OpenBlobStoreInHost(url); }));
   }
   signals.Wait(Cancellation());
   LogInfo("shutting down");

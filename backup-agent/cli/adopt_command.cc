@@ -150,7 +150,7 @@ absl::StatusOr<Takeover> Prepare(const InitArguments& arguments, const MasterKey
   Restorer::Selection selection;
   HOLDFAST_ASSIGN_OR_RETURN(selection.store_id, ParseStoreId(arguments.store_id));
   if (arguments.backup_id != "latest") selection.backup_id = arguments.backup_id;
-  HOLDFAST_ASSIGN_OR_RETURN(takeover.place, OpenPlace(destination.url, context.cancellation));
+  HOLDFAST_ASSIGN_OR_RETURN(takeover.place, OpenPlace(destination.url, context));
   HOLDFAST_ASSIGN_OR_RETURN(takeover.restorer, Restorer::Open(*takeover.place.blobs, key, selection,
                                                               context.clock, context.random));
   const Restorer& restorer = *takeover.restorer;

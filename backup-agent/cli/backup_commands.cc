@@ -152,8 +152,8 @@ struct DirectListing {
 absl::Status AddListingAt(const DestinationConfig& destination,
                           const std::optional<StoreId>& store_id, const MasterKey& key,
                           bool deleted, CommandContext& context, DirectListing& listed) {
-  HOLDFAST_ASSIGN_OR_RETURN(const auto reader, RepositoryReader::Open(destination.url, store_id,
-                                                                      key, context.cancellation));
+  HOLDFAST_ASSIGN_OR_RETURN(const auto reader,
+                            RepositoryReader::Open(destination.url, store_id, key, context));
   HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, reader->store().ListBackups());
   const std::string& name = destination.name;
   const auto add = [&](const repository::v1::BackupSummary& summary) -> v1::Backup& {

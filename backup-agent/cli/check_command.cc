@@ -222,8 +222,8 @@ absl::StatusOr<DestinationReport> CheckDestination(const DestinationConfig& dest
                                                    const std::optional<StoreId>& store_id,
                                                    const MasterKey& key, bool read_data,
                                                    CommandContext& context) {
-  HOLDFAST_ASSIGN_OR_RETURN(const auto reader, RepositoryReader::Open(destination.url, store_id,
-                                                                      key, context.cancellation));
+  HOLDFAST_ASSIGN_OR_RETURN(const auto reader,
+                            RepositoryReader::Open(destination.url, store_id, key, context));
   const MonotonicTime start = context.clock.MonotonicNow();
   ProgressDisplay display(context.console, context.clock);
   HOLDFAST_ASSIGN_OR_RETURN(
@@ -241,8 +241,7 @@ absl::StatusOr<DestinationReport> CheckAndRepairDestination(
     const DestinationConfig& destination, const std::vector<DestinationConfig>& sources,
     const std::optional<StoreId>& store_id, const MasterKey& key, bool read_data,
     CommandContext& context) {
-  HOLDFAST_ASSIGN_OR_RETURN(const OpenedPlace place,
-                            OpenPlace(destination.url, context.cancellation));
+  HOLDFAST_ASSIGN_OR_RETURN(const OpenedPlace place, OpenPlace(destination.url, context));
   HOLDFAST_ASSIGN_OR_RETURN(const Repository repository, Repository::Open(*place.blobs));
   HOLDFAST_ASSIGN_OR_RETURN(const StoreId selected, SelectStore(repository, store_id));
   std::vector<std::unique_ptr<RepositoryReader>> readers;
@@ -250,7 +249,7 @@ absl::StatusOr<DestinationReport> CheckAndRepairDestination(
   for (const DestinationConfig& source : sources) {
     if (source.url == destination.url) continue;
     absl::StatusOr<std::unique_ptr<RepositoryReader>> reader =
-        RepositoryReader::Open(source.url, selected, key, context.cancellation);
+        RepositoryReader::Open(source.url, selected, key, context);
     HOLDFAST_RETURN_IF_ERROR(context.cancellation.status());
     if (!reader.ok()) {
       context.console.Complain(
@@ -339,6 +338,8 @@ absl::Status RunCommand(const CheckArguments& arguments, CommandContext& context
     } else if (checked.ok()) {
       HOLDFAST_RETURN_IF_ERROR(
           context.console.Write(ToText(destination, *checked, arguments.read_data)));
+      // The next one may take long.
+      HOLDFAST_RETURN_IF_ERROR(context.console.Flush());
     }
     const absl::Status status = checked.ok()
                                     ? Summarise(destination, *checked)

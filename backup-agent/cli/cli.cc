@@ -27,8 +27,9 @@ ExitCode RunCli(const std::vector<std::string>& arguments, const CliEnvironment&
 
   absl::Status status;
   if (parsed->command.has_value()) {
-    CommandContext context{std::move(parsed->global), console, environment.clock,
-                           environment.random, environment.cancellation};
+    CommandContext context{std::move(parsed->global), console,
+                           environment.clock,         environment.random,
+                           environment.cancellation,  environment.places};
     status = std::visit([&context](const auto& command) { return RunCommand(command, context); },
                         *parsed->command);
   } else {

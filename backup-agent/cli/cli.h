@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "backup-agent/cli/console.h"
+#include "backup-agent/cli/places.h"
 #include "common/base/cancellation.h"
 #include "common/base/clock.h"
 #include "common/base/exit_code.h"
@@ -18,7 +19,8 @@ struct CliEnvironment {
   Clock& clock = SystemClock();
   RandomSource& random = SystemRandom();
   // Cancelled by Ctrl-C.
-  Cancellation cancellation;
+  Cancellation cancellation = {};
+  Places places = {};
 };
 
 // The program `holdfast`, but for what belongs to a process: parses what stands after the program's

@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "backup-agent/cli/arguments.h"
 #include "backup-agent/cli/console.h"
+#include "backup-agent/cli/places.h"
 #include "common/base/cancellation.h"
 #include "common/base/clock.h"
 #include "common/base/random.h"
@@ -26,6 +27,7 @@ struct CommandContext {
   Clock& clock;
   RandomSource& random;
   Cancellation cancellation;  // Ctrl-C
+  Places places;
 };
 
 // The commands, each in the file of its group. They print their result, and return what went wrong;

@@ -32,7 +32,8 @@ struct Target {
 absl::StatusOr<Target> OpenTarget(const DestinationConfig& destination, bool may_create,
                                   CommandContext& context) {
   if (may_create) {
-    HOLDFAST_RETURN_IF_ERROR(MakeBlobStoreFolder(destination.url, context.cancellation).status());
+    HOLDFAST_RETURN_IF_ERROR(
+        context.places.make_folder(destination.url, context.cancellation).status());
   }
   const auto seems_not_mounted = [&](const absl::Status& status) {
     return absl::FailedPreconditionError(absl::StrCat(
@@ -41,7 +42,7 @@ absl::StatusOr<Target> OpenTarget(const DestinationConfig& destination, bool may
                                        "a new repository is to be made, add --create"));
   };
   Target target;
-  absl::StatusOr<OpenedPlace> place = OpenPlace(destination.url, context.cancellation);
+  absl::StatusOr<OpenedPlace> place = OpenPlace(destination.url, context);
   if (absl::IsNotFound(place.status())) return seems_not_mounted(place.status());
   HOLDFAST_RETURN_IF_ERROR(place.status());
   target.place = *std::move(place);
@@ -226,7 +227,7 @@ absl::Status RunCommand(const CopyArguments& arguments, CommandContext& context)
   const DestinationConfig& to = targets.front();
   HOLDFAST_ASSIGN_OR_RETURN(const MasterKey key, ReadCommandKey(context));
   HOLDFAST_ASSIGN_OR_RETURN(const auto reader,
-                            RepositoryReader::Open(from.url, store_id, key, context.cancellation));
+                            RepositoryReader::Open(from.url, store_id, key, context));
   StoreRepository& source = reader->store();
   CopyOptions options;
   HOLDFAST_ASSIGN_OR_RETURN(options.backup_ids, ChooseBackups(arguments, source));

@@ -62,9 +62,8 @@ absl::StatusOr<PreparedDestination> PrepareDestination(const DestinationConfig& 
   PreparedDestination prepared;
   prepared.destination = destination;
   HOLDFAST_ASSIGN_OR_RETURN(prepared.made_directory,
-                            MakeBlobStoreFolder(destination.url, context.cancellation));
-  HOLDFAST_ASSIGN_OR_RETURN(const OpenedPlace place,
-                            OpenPlace(destination.url, context.cancellation));
+                            context.places.make_folder(destination.url, context.cancellation));
+  HOLDFAST_ASSIGN_OR_RETURN(const OpenedPlace place, OpenPlace(destination.url, context));
   absl::StatusOr<Repository> repository = Repository::Open(*place.blobs);
   if (absl::IsNotFound(repository.status())) {
     repository = Repository::Create(*place.blobs, context.clock.Now());

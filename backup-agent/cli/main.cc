@@ -1,14 +1,18 @@
 #include <iostream>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "backup-agent/cli/cli.h"
+#include "backup-agent/cli/places.h"
 #include "common/base/cancellation.h"
 #include "common/base/log.h"
 #include "common/base/process.h"
 #include "common/base/thread.h"
+#include "common/storage/host_process.h"
 
 int main(int argc, char** argv) {
+  if (const std::optional<int> exit_code = holdfast::RunHostIfAsked(argc, argv)) return *exit_code;
   if (const absl::Status status = holdfast::HardenProcess(); !status.ok()) {
     std::cerr << "holdfast: " << status.message() << "\n";
     return holdfast::kExitFailure;
@@ -21,8 +25,9 @@ int main(int argc, char** argv) {
   holdfast::ExitCode exit_code = holdfast::kExitFailure;
   {
     const holdfast::Thread command("holdfast", [&] {
-      exit_code = holdfast::RunCli(std::vector<std::string>(argv + 1, argv + argc),
-                                   {.streams = {}, .cancellation = interrupt.token()});
+      exit_code = holdfast::RunCli(
+          std::vector<std::string>(argv + 1, argv + argc),
+          {.streams = {}, .cancellation = interrupt.token(), .places = holdfast::PlacesInHosts()});
       done.Cancel(absl::CancelledError("the command has ended"));
     });
     if (signals.Wait(done.token()).has_value()) {

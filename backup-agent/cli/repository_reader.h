@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
-#include "common/base/cancellation.h"
+#include "backup-agent/cli/command.h"
 #include "common/crypto/master_key.h"
 #include "common/repository/repository.h"
 #include "common/storage/blob_store.h"
@@ -20,18 +20,18 @@ struct OpenedPlace {
   std::unique_ptr<BlobStore> inner;
   std::unique_ptr<CancellableBlobStore> blobs;
 };
-absl::StatusOr<OpenedPlace> OpenPlace(const std::string& url, const Cancellation& cancellation);
+absl::StatusOr<OpenedPlace> OpenPlace(const std::string& url, const CommandContext& context);
 
 // The backups of one store at one destination, read without any service.
 //
 // Thread-safe.
 class RepositoryReader {
  public:
-  // `store_id` may be absent where the repository has one store. Errors: those of OpenBlobStore,
+  // `store_id` may be absent where the repository has one store. Errors: those of OpenPlace,
   // Repository::Open, SelectStore and Repository::OpenStore.
   static absl::StatusOr<std::unique_ptr<RepositoryReader>> Open(
       const std::string& url, const std::optional<StoreId>& store_id, const MasterKey& master_key,
-      const Cancellation& cancellation);
+      const CommandContext& context);
 
   StoreRepository& store() { return *store_; }
 

@@ -44,7 +44,7 @@ absl::StatusOr<OpenedRestorer> OpenRestorer(const DestinationConfig& destination
                                             CommandContext& context) {
   OpenedRestorer opened;
   opened.destination = destination;
-  HOLDFAST_ASSIGN_OR_RETURN(opened.place, OpenPlace(destination.url, context.cancellation));
+  HOLDFAST_ASSIGN_OR_RETURN(opened.place, OpenPlace(destination.url, context));
   HOLDFAST_ASSIGN_OR_RETURN(opened.restorer, Restorer::Open(*opened.place.blobs, key, selection,
                                                             context.clock, context.random));
   return opened;
@@ -59,8 +59,10 @@ absl::StatusOr<OpenedRestorer> OpenFirst(const std::vector<DestinationConfig>& d
   for (const DestinationConfig& destination : destinations) {
     absl::StatusOr<OpenedRestorer> opened = OpenRestorer(destination, key, selection, context);
     if (opened.ok()) return opened;
-    const bool is_elsewhere =
-        absl::IsNotFound(opened.status()) || absl::IsUnavailable(opened.status());
+    HOLDFAST_RETURN_IF_ERROR(context.cancellation.status());
+    const bool is_elsewhere = absl::IsNotFound(opened.status()) ||
+                              absl::IsUnavailable(opened.status()) ||
+                              absl::IsDeadlineExceeded(opened.status());
     if (destinations.size() == 1) return opened.status();
     last = Annotate(opened.status(), destination.name);
     if (!is_elsewhere) {

@@ -40,8 +40,7 @@ absl::StatusOr<v1::Settings> ReadSettings(const SettingsSourceArguments& from,
   HOLDFAST_ASSIGN_OR_RETURN(const std::vector<DestinationConfig> destinations,
                             FindDestinations(from.source, context));
   HOLDFAST_ASSIGN_OR_RETURN(const MasterKey key, ReadCommandKey(context));
-  HOLDFAST_ASSIGN_OR_RETURN(const OpenedPlace place,
-                            OpenPlace(destinations.front().url, context.cancellation));
+  HOLDFAST_ASSIGN_OR_RETURN(const OpenedPlace place, OpenPlace(destinations.front().url, context));
   HOLDFAST_ASSIGN_OR_RETURN(
       const std::unique_ptr<Restorer> restorer,
       Restorer::Open(*place.blobs, key, selection, context.clock, context.random));
@@ -165,7 +164,7 @@ absl::Status RunCommand(const SettingsSetArguments& arguments, CommandContext& c
   for (const v1::Destination& destination : after.destinations()) {
     if (urls_before.count(destination.url()) > 0) continue;
     // The agent has just used it, so it is there, and answers.
-    const absl::StatusOr<OpenedPlace> place = OpenPlace(destination.url(), context.cancellation);
+    const absl::StatusOr<OpenedPlace> place = OpenPlace(destination.url(), context);
     if (!place.ok() || place->blobs->Warning().text.empty()) continue;
     context.console.Complain(absl::StrCat("warning: destination ", destination.name(), ": ",
                                           place->blobs->Warning().text));

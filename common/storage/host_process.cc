@@ -34,8 +34,10 @@ namespace holdfast {
 
 namespace {
 
-// The one argument of a host, before the URL of its place; its control socket is this descriptor.
+// The first argument of a host, which tells what for; the second is the URL of its place. Its
+// control socket is this descriptor.
 constexpr absl::string_view kHostArgument = "--host-destination";
+constexpr absl::string_view kMakeFolderArgument = "--make-destination";
 constexpr int kControlFd = 3;
 constexpr char kHostName[] = "holdfast-host";
 
@@ -77,21 +79,30 @@ void AwaitEnd(pid_t pid) {
   if (waitpid(pid, nullptr, WNOHANG) == 0) StuckHosts::Instance().Add(pid);
 }
 
-// Starts this program once more, with `control` as kControlFd.
-absl::StatusOr<pid_t> StartHost(const std::string& url, UniqueFd control) {
+// A host that was started, and how this end talks to it.
+struct Host {
+  pid_t pid = -1;
+  UniqueFd control;
+};
+
+// Starts this program once more.
+absl::StatusOr<Host> StartHost(absl::string_view first_argument, const std::string& url) {
+  StuckHosts::Instance().Reap();
+  HOLDFAST_ASSIGN_OR_RETURN(auto sockets, host::MakeSocketPair());
+  Host host;
+  host.control = std::move(sockets.first);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   // Also where it has that number: it is not to be closed by the exec.
-  posix_spawn_file_actions_adddup2(&actions, control.get(), kControlFd);
+  posix_spawn_file_actions_adddup2(&actions, sockets.second.get(), kControlFd);
   std::string name = program_invocation_short_name;
-  std::string argument(kHostArgument);
+  std::string argument(first_argument);
   std::string place = url;
   char* const argv[] = {name.data(), argument.data(), place.data(), nullptr};
-  pid_t pid = -1;
-  const int error = posix_spawn(&pid, "/proc/self/exe", &actions, nullptr, argv, environ);
+  const int error = posix_spawn(&host.pid, "/proc/self/exe", &actions, nullptr, argv, environ);
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0) return StatusFromErrno(error, "start a process for a destination");
-  return pid;
+  return host;
 }
 
 // A host that is stuck must hold nothing up: nobody who reads what the service prints, and no other
@@ -105,24 +116,55 @@ bool LetGoOfTheOutside() {
   return true;
 }
 
+void ServeMakeFolder(host::Channel control, absl::string_view url) {
+  const absl::StatusOr<bool> was_made = MakeBlobStoreFolder(url);
+  // Where that fails there is nobody to tell.
+  static_cast<void>(was_made.ok()
+                        ? control.Send(host::Kind::kInfo, host::Writer().Number(*was_made ? 1 : 0))
+                        : control.SendStatus(was_made.status()));
+}
+
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<BlobStore>> OpenBlobStoreInHost(absl::string_view url) {
+absl::StatusOr<std::unique_ptr<BlobStore>> OpenBlobStoreInHost(absl::string_view url,
+                                                               const host::Patience& patience) {
   // Other places are worked on by other programs already.
-  if (!DirectoryOfBlobStoreUrl(url).ok()) return OpenBlobStore(url);
+  if (!DirectoryOfBlobStoreUrl(url).ok()) return OpenBlobStore(url, patience.cancellation);
   HOLDFAST_ASSIGN_OR_RETURN(const std::string canonical, CanonicalBlobStoreUrl(url));
-  StuckHosts::Instance().Reap();
-  HOLDFAST_ASSIGN_OR_RETURN(auto sockets, host::MakeSocketPair());
-  HOLDFAST_ASSIGN_OR_RETURN(const pid_t pid, StartHost(canonical, std::move(sockets.second)));
+  HOLDFAST_ASSIGN_OR_RETURN(Host host, StartHost(kHostArgument, canonical));
   HOLDFAST_ASSIGN_OR_RETURN(
       std::unique_ptr<HostedBlobStore> store,
-      HostedBlobStore::Connect(std::move(sockets.first), [pid] { AwaitEnd(pid); }));
+      HostedBlobStore::Connect(std::move(host.control),
+                               {.url = canonical,
+                                .patience = patience,
+                                .on_closed = [pid = host.pid] { AwaitEnd(pid); }}));
   return std::make_unique<RetryingBlobStore>(std::move(store), RetryingBlobStore::Options{},
                                              SystemClock(), SystemRandom());
 }
 
+absl::StatusOr<bool> MakeBlobStoreFolderInHost(absl::string_view url,
+                                               const host::Patience& patience) {
+  if (!DirectoryOfBlobStoreUrl(url).ok()) return MakeBlobStoreFolder(url, patience.cancellation);
+  HOLDFAST_ASSIGN_OR_RETURN(const std::string canonical, CanonicalBlobStoreUrl(url));
+  HOLDFAST_ASSIGN_OR_RETURN(Host host, StartHost(kMakeFolderArgument, canonical));
+  host::Channel control(std::move(host.control), patience);
+  const absl::StatusOr<host::Message> message = control.Receive();
+  control.Close();
+  AwaitEnd(host.pid);
+  if (absl::IsCancelled(message.status())) return message.status();
+  HOLDFAST_RETURN_IF_ERROR(message.status(), canonical);
+  host::Reader reader(message->fields);
+  if (message->kind == host::Kind::kStatus) return reader.Status();
+  if (message->kind != host::Kind::kInfo) return host::UnexpectedMessage(message->kind);
+  const bool was_made = reader.Number() != 0;
+  HOLDFAST_RETURN_IF_ERROR(reader.status());
+  return was_made;
+}
+
 std::optional<int> RunHostIfAsked(int argc, const char* const* argv) {
-  if (argc != 3 || argv[1] != kHostArgument) return std::nullopt;
+  if (argc != 3 || (argv[1] != kHostArgument && argv[1] != kMakeFolderArgument)) {
+    return std::nullopt;
+  }
   // What the other end has open is none of its business, and would outlive that.
   close_range(kControlFd + 1, ~0U, 0);
   UniqueFd control(fcntl(kControlFd, F_DUPFD_CLOEXEC, kControlFd + 1));
@@ -132,6 +174,10 @@ std::optional<int> RunHostIfAsked(int argc, const char* const* argv) {
   // Signals that end a service reach the whole group: the other end then ends what is under way in
   // order, and this with it.
   for (const int number : {SIGTERM, SIGINT, SIGHUP}) std::signal(number, SIG_IGN);
+  if (argv[1] == kMakeFolderArgument) {
+    ServeMakeFolder(host::Channel(std::move(control)), argv[2]);
+    return kExitOk;
+  }
   ServeBlobStore(std::move(control), [&]() -> absl::StatusOr<std::unique_ptr<BlobStore>> {
     HOLDFAST_ASSIGN_OR_RETURN(const std::string directory, DirectoryOfBlobStoreUrl(argv[2]));
     HOLDFAST_ASSIGN_OR_RETURN(std::unique_ptr<LocalBlobStore> store,

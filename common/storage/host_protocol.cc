@@ -1,6 +1,7 @@
 #include "common/storage/host_protocol.h"
 
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 
 #include <array>
@@ -10,6 +11,7 @@
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/check.h"
 #include "common/base/status_macros.h"
 
 namespace holdfast::host {
@@ -18,6 +20,10 @@ namespace {
 
 constexpr size_t kHeaderSizeBytes = 5;
 constexpr int64_t kNoTime = INT64_MIN;
+
+// How long a wait goes on before it is looked whether it is to end. The parts are counted, so that
+// a machine that was suspended gives nobody up for that.
+constexpr absl::Duration kWaitPart = absl::Milliseconds(100);
 
 absl::Status OtherEndIsGone() {
   return absl::UnavailableError("the process at the other end has ended");
@@ -95,6 +101,25 @@ absl::Status Reader::status() const {
                     : absl::OkStatus();
 }
 
+Channel::Channel(UniqueFd socket, Patience patience)
+    : socket_(std::move(socket)), patience_(std::move(patience)) {
+  const timeval part = absl::ToTimeval(kWaitPart);
+  for (const int option : {SO_RCVTIMEO, SO_SNDTIMEO}) {
+    HOLDFAST_CHECK(setsockopt(socket_.get(), SOL_SOCKET, option, &part, sizeof(part)) == 0);
+  }
+}
+
+absl::Status Channel::GoOn(int error, absl::string_view what, absl::Duration& waited) const {
+  if (error == EINTR) return absl::OkStatus();
+  if (error == EPIPE || error == ECONNRESET) return OtherEndIsGone();
+  if (error != EAGAIN) return StatusFromErrno(error, what);
+  HOLDFAST_RETURN_IF_ERROR(patience_.cancellation.status());
+  waited += kWaitPart;
+  if (waited < patience_.silence_max) return absl::OkStatus();
+  return absl::DeadlineExceededError(absl::StrCat("does not answer: nothing came for ",
+                                                  absl::FormatDuration(patience_.silence_max)));
+}
+
 absl::Status Channel::Send(Kind kind, absl::string_view fields) {
   std::array<char, kHeaderSizeBytes> header;
   const auto size = static_cast<uint32_t>(fields.size());
@@ -106,13 +131,14 @@ absl::Status Channel::Send(Kind kind, absl::string_view fields) {
   msghdr message = {};
   message.msg_iov = parts.data();
   message.msg_iovlen = parts.size();
+  absl::Duration waited;
   while (message.msg_iovlen > 0) {
     const ssize_t sent = sendmsg(socket_.get(), &message, MSG_NOSIGNAL);
     if (sent < 0) {
-      if (errno == EINTR) continue;
-      if (errno == EPIPE || errno == ECONNRESET) return OtherEndIsGone();
-      return StatusFromErrno(errno, "send a message");
+      HOLDFAST_RETURN_IF_ERROR(GoOn(errno, "send a message", waited));
+      continue;
     }
+    waited = absl::ZeroDuration();
     auto rest = static_cast<size_t>(sent);
     while (message.msg_iovlen > 0 && rest >= message.msg_iov->iov_len) {
       rest -= message.msg_iov->iov_len;
@@ -131,10 +157,24 @@ absl::Status Channel::SendStatus(const absl::Status& status) {
   return Send(Kind::kStatus, Writer().Status(status));
 }
 
+absl::Status Channel::ReceiveBytes(absl::Span<char> buffer) {
+  absl::Duration waited;
+  while (!buffer.empty()) {
+    const ssize_t got = recv(socket_.get(), buffer.data(), buffer.size(), 0);
+    if (got < 0) {
+      HOLDFAST_RETURN_IF_ERROR(GoOn(errno, "receive a message", waited));
+      continue;
+    }
+    if (got == 0) return OtherEndIsGone();
+    waited = absl::ZeroDuration();
+    buffer.remove_prefix(static_cast<size_t>(got));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Channel::Receive(Message& message) {
-  std::array<uint8_t, kHeaderSizeBytes> header;
-  HOLDFAST_ASSIGN_OR_RETURN(const size_t got, ReadFull(socket_.get(), absl::MakeSpan(header)));
-  if (got < header.size()) return OtherEndIsGone();
+  std::array<char, kHeaderSizeBytes> header;
+  HOLDFAST_RETURN_IF_ERROR(ReceiveBytes(absl::MakeSpan(header)));
   uint32_t size = 0;
   std::memcpy(&size, header.data(), sizeof(size));
   if (size > kMessageSizeMaxBytes) {
@@ -142,12 +182,7 @@ absl::Status Channel::Receive(Message& message) {
   }
   message.kind = static_cast<Kind>(header[sizeof(size)]);
   message.fields.resize(size);
-  HOLDFAST_ASSIGN_OR_RETURN(
-      const size_t filled,
-      ReadFull(socket_.get(),
-               absl::MakeSpan(reinterpret_cast<uint8_t*>(message.fields.data()), size)));
-  if (filled < size) return OtherEndIsGone();
-  return absl::OkStatus();
+  return ReceiveBytes(absl::MakeSpan(message.fields.data(), size));
 }
 
 absl::StatusOr<Message> Channel::Receive() {
@@ -171,10 +206,9 @@ absl::Status Channel::SendSocket(const UniqueFd& socket) {
   rights->cmsg_len = CMSG_LEN(sizeof(int));
   const int fd = socket.get();
   std::memcpy(CMSG_DATA(rights), &fd, sizeof(fd));
+  absl::Duration waited;
   while (sendmsg(socket_.get(), &message, MSG_NOSIGNAL) < 0) {
-    if (errno == EINTR) continue;
-    if (errno == EPIPE || errno == ECONNRESET) return OtherEndIsGone();
-    return StatusFromErrno(errno, "send a socket");
+    HOLDFAST_RETURN_IF_ERROR(GoOn(errno, "send a socket", waited));
   }
   return absl::OkStatus();
 }

@@ -10,6 +10,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "common/base/cancellation.h"
 #include "common/io/fd.h"
 
 // How a HostedBlobStore and its host talk. Both ends are one program, so nothing here has a
@@ -31,7 +33,8 @@
 //     where that is OK: kNext…, kClose         answers each kNext: kPiece, or kStatus at the end
 //
 // On the control socket the host says how it opened the place, before anything else: kOpened with
-// the place's description and warning, or kStatus error.
+// the place's description and warning, or kStatus error. One that is to make the folder of a place
+// says kInfo, with whether it was not there, or kStatus error, and ends.
 //
 // A message is its size and kind (4 and 1 bytes), and its fields: numbers of 8 bytes, texts with
 // their size before them; of kPiece the bytes alone. The host ends when the control socket is
@@ -99,15 +102,27 @@ struct Message {
   std::string fields;
 };
 
+// How long one end waits for the other.
+struct Patience {
+  // What the other end may take for an answer, or for a part of it.
+  absl::Duration silence_max = absl::InfiniteDuration();
+  // Ends a wait almost at once.
+  Cancellation cancellation = {};
+};
+
 // One end of a channel, or of the control socket.
 //
 // Not thread-safe, but for Receive of one thread beside Send of another.
 //
-// Errors: UNAVAILABLE once the other end is gone.
+// Errors: UNAVAILABLE once the other end is gone. Where there is a bound to the patience,
+// DEADLINE_EXCEEDED once the other end said nothing for so long, and the reason of the
+// cancellation; the channel is of no use then.
 class Channel {
  public:
   Channel() = default;
+  // Waits for the other end for ever.
   explicit Channel(UniqueFd socket) : socket_(std::move(socket)) {}
+  Channel(UniqueFd socket, Patience patience);
 
   absl::Status Send(Kind kind, absl::string_view fields = "");
   absl::Status Send(Kind kind, const Writer& writer) { return Send(kind, writer.fields()); }
@@ -124,7 +139,15 @@ class Channel {
   void Close() { socket_.Reset(); }
 
  private:
+  // Fills `buffer`.
+  absl::Status ReceiveBytes(absl::Span<char> buffer);
+
+  // What follows from the errno of a call for the socket: OK where it is to be made again. `waited`
+  // counts how long the other end has said nothing.
+  absl::Status GoOn(int error, absl::string_view what, absl::Duration& waited) const;
+
   UniqueFd socket_;
+  Patience patience_;
 };
 
 // Two ends that are connected.

@@ -26,6 +26,11 @@ absl::string_view AsText(absl::Span<const uint8_t> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+// Names the place in an error of a channel, but for that of who gave up.
+absl::Status NameIn(const absl::Status& error, absl::string_view place) {
+  return absl::IsCancelled(error) ? error : Annotate(error, place);
+}
+
 }  // namespace
 
 // Yields a blob, whose bytes the host reads when they are asked for.
@@ -43,11 +48,11 @@ class HostedBlobStore::Source : public ByteSource {
 
   absl::StatusOr<absl::Span<const uint8_t>> Next() override {
     if (!channel_.is_open()) return absl::UnavailableError("the blob can't be read any further");
-    absl::Status status = channel_.Send(Kind::kNext);
-    if (status.ok()) status = channel_.Receive(message_);
+    absl::Status status = store_.Tell(channel_, Kind::kNext);
+    if (status.ok()) status = store_.Hear(channel_, message_);
     if (!status.ok()) {
       channel_.Close();
-      return store_.HostError(status);
+      return status;
     }
     if (message_.kind == Kind::kStatus) {
       HOLDFAST_RETURN_IF_ERROR(Reader(message_.fields).Status());
@@ -83,17 +88,22 @@ class HostedBlobStore::Source : public ByteSource {
   Message message_;
 };
 
-absl::StatusOr<std::unique_ptr<HostedBlobStore>> HostedBlobStore::Connect(
-    UniqueFd control, absl::AnyInvocable<void()> on_closed) {
+absl::StatusOr<std::unique_ptr<HostedBlobStore>> HostedBlobStore::Connect(UniqueFd control,
+                                                                          Options options) {
   std::unique_ptr<HostedBlobStore> store(
-      new HostedBlobStore(Channel(std::move(control)), std::move(on_closed)));
+      new HostedBlobStore(std::move(control), std::move(options)));
   HOLDFAST_RETURN_IF_ERROR(store->AwaitOpened());
   return store;
 }
 
 absl::Status HostedBlobStore::AwaitOpened() {
-  MutexLock lock(&mutex_);
-  HOLDFAST_ASSIGN_OR_RETURN(const Message message, control_.Receive());
+  Message message;
+  {
+    MutexLock lock(&mutex_);
+    if (absl::Status status = control_.Receive(message); !status.ok()) {
+      return NameIn(status, description_);
+    }
+  }
   Reader reader(message.fields);
   if (message.kind == Kind::kStatus) return reader.Status();
   if (message.kind != Kind::kOpened) return host::UnexpectedMessage(message.kind);
@@ -112,20 +122,36 @@ HostedBlobStore::~HostedBlobStore() {
   if (on_closed_) on_closed_();
 }
 
-absl::Status HostedBlobStore::HostError(const absl::Status& error) const {
-  return Annotate(error, description_);
+absl::Status HostedBlobStore::HostError(const absl::Status& error) {
+  absl::Status named = NameIn(error, description_);
+  if (absl::IsDeadlineExceeded(named)) {
+    MutexLock lock(&mutex_);
+    silence_ = named;
+  }
+  return named;
+}
+
+absl::Status HostedBlobStore::Tell(Channel& channel, Kind kind, absl::string_view fields) {
+  return HostError(channel.Send(kind, fields));
+}
+
+absl::Status HostedBlobStore::Hear(Channel& channel, Message& message) {
+  return HostError(channel.Receive(message));
 }
 
 absl::StatusOr<Channel> HostedBlobStore::TakeChannel() {
   MutexLock lock(&mutex_);
+  HOLDFAST_RETURN_IF_ERROR(silence_);
   if (!idle_channels_.empty()) {
     Channel channel = std::move(idle_channels_.back());
     idle_channels_.pop_back();
     return channel;
   }
   HOLDFAST_ASSIGN_OR_RETURN(auto sockets, host::MakeSocketPair());
-  HOLDFAST_RETURN_IF_ERROR(control_.SendSocket(sockets.second), description_);
-  return Channel(std::move(sockets.first));
+  if (absl::Status status = control_.SendSocket(sockets.second); !status.ok()) {
+    return NameIn(status, description_);
+  }
+  return Channel(std::move(sockets.first), patience_);
 }
 
 void HostedBlobStore::ReturnChannel(Channel channel) {
@@ -135,8 +161,9 @@ void HostedBlobStore::ReturnChannel(Channel channel) {
 
 absl::StatusOr<Message> HostedBlobStore::Call(Kind kind, absl::string_view name) {
   HOLDFAST_ASSIGN_OR_RETURN(Channel channel, TakeChannel());
-  HOLDFAST_RETURN_IF_ERROR(channel.Send(kind, Writer().Text(name)), description_);
-  HOLDFAST_ASSIGN_OR_RETURN(Message message, channel.Receive(), description_);
+  HOLDFAST_RETURN_IF_ERROR(Tell(channel, kind, Writer().Text(name).fields()));
+  Message message;
+  HOLDFAST_RETURN_IF_ERROR(Hear(channel, message));
   ReturnChannel(std::move(channel));
   return message;
 }
@@ -151,11 +178,12 @@ absl::Status HostedBlobStore::Replace(absl::string_view name, ByteSource& source
 
 absl::Status HostedBlobStore::Send(Kind kind, absl::string_view name, ByteSource& source) {
   HOLDFAST_ASSIGN_OR_RETURN(Channel channel, TakeChannel());
-  HOLDFAST_RETURN_IF_ERROR(channel.Send(kind, Writer().Text(name)), description_);
+  HOLDFAST_RETURN_IF_ERROR(Tell(channel, kind, Writer().Text(name).fields()));
+  Message message;
   absl::Span<const uint8_t> piece;
   absl::Status source_error;
   for (;;) {
-    HOLDFAST_ASSIGN_OR_RETURN(const Message message, channel.Receive(), description_);
+    HOLDFAST_RETURN_IF_ERROR(Hear(channel, message));
     if (message.kind == Kind::kStatus) {
       ReturnChannel(std::move(channel));
       const absl::Status stored = Reader(message.fields).Status();
@@ -166,13 +194,14 @@ absl::Status HostedBlobStore::Send(Kind kind, absl::string_view name, ByteSource
       absl::StatusOr<absl::Span<const uint8_t>> next = source.Next();
       if (!next.ok() || next->empty()) {
         source_error = next.status();
-        HOLDFAST_RETURN_IF_ERROR(channel.SendStatus(source_error), description_);
+        HOLDFAST_RETURN_IF_ERROR(
+            Tell(channel, Kind::kStatus, Writer().Status(source_error).fields()));
         continue;
       }
       piece = *next;
     }
     const absl::Span<const uint8_t> part = piece.subspan(0, kPieceSizeMaxBytes);
-    HOLDFAST_RETURN_IF_ERROR(channel.Send(Kind::kPiece, AsText(part)), description_);
+    HOLDFAST_RETURN_IF_ERROR(Tell(channel, Kind::kPiece, AsText(part)));
     piece.remove_prefix(part.size());
   }
 }
@@ -181,9 +210,9 @@ absl::StatusOr<Channel> HostedBlobStore::BeginGet(absl::string_view name, uint64
                                                   uint64_t length_max) {
   HOLDFAST_ASSIGN_OR_RETURN(Channel channel, TakeChannel());
   HOLDFAST_RETURN_IF_ERROR(
-      channel.Send(Kind::kGet, Writer().Text(name).Number(offset).Number(length_max)),
-      description_);
-  HOLDFAST_ASSIGN_OR_RETURN(const Message message, channel.Receive(), description_);
+      Tell(channel, Kind::kGet, Writer().Text(name).Number(offset).Number(length_max).fields()));
+  Message message;
+  HOLDFAST_RETURN_IF_ERROR(Hear(channel, message));
   if (message.kind != Kind::kStatus) return host::UnexpectedMessage(message.kind);
   if (absl::Status status = Reader(message.fields).Status(); !status.ok()) {
     ReturnChannel(std::move(channel));
@@ -215,9 +244,10 @@ absl::StatusOr<BlobInfo> HostedBlobStore::Stat(absl::string_view name) {
 absl::Status HostedBlobStore::List(absl::string_view prefix,
                                    const std::function<absl::Status(const BlobInfo&)>& visit) {
   HOLDFAST_ASSIGN_OR_RETURN(Channel channel, TakeChannel());
-  HOLDFAST_RETURN_IF_ERROR(channel.Send(Kind::kList, Writer().Text(prefix)), description_);
+  HOLDFAST_RETURN_IF_ERROR(Tell(channel, Kind::kList, Writer().Text(prefix).fields()));
+  Message message;
   for (;;) {
-    HOLDFAST_ASSIGN_OR_RETURN(const Message message, channel.Receive(), description_);
+    HOLDFAST_RETURN_IF_ERROR(Hear(channel, message));
     Reader reader(message.fields);
     if (message.kind == Kind::kStatus) {
       ReturnChannel(std::move(channel));
@@ -258,11 +288,11 @@ absl::Status HostedBlobStore::Delete(absl::string_view name) {
 absl::StatusOr<uint64_t> HostedBlobStore::RemoveLeftovers(absl::string_view prefix,
                                                           absl::Time before) {
   HOLDFAST_ASSIGN_OR_RETURN(Channel channel, TakeChannel());
+  const auto before_us = static_cast<uint64_t>(absl::ToUnixMicros(before));
   HOLDFAST_RETURN_IF_ERROR(
-      channel.Send(Kind::kRemoveLeftovers,
-                   Writer().Text(prefix).Number(static_cast<uint64_t>(absl::ToUnixMicros(before)))),
-      description_);
-  HOLDFAST_ASSIGN_OR_RETURN(const Message message, channel.Receive(), description_);
+      Tell(channel, Kind::kRemoveLeftovers, Writer().Text(prefix).Number(before_us).fields()));
+  Message message;
+  HOLDFAST_RETURN_IF_ERROR(Hear(channel, message));
   ReturnChannel(std::move(channel));
   Reader reader(message.fields);
   if (message.kind == Kind::kStatus) return reader.Status();

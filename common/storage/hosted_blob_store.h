@@ -24,19 +24,30 @@ namespace holdfast {
 // system can't be ended by anything, and holds up the end of its process, with all locks and
 // sockets that this has; one that waits for a host ends with its process.
 //
-//   HOLDFAST_ASSIGN_OR_RETURN(auto store, HostedBlobStore::Connect(std::move(socket), on_closed));
+//   HOLDFAST_ASSIGN_OR_RETURN(auto store,
+//                             HostedBlobStore::Connect(std::move(socket), std::move(options)));
 //
 // Thread-safe: each call that is under way has a channel of its own. Calls block as those of the
-// store that is hosted do.
+// store that is hosted do, or for as long as the patience lasts.
 //
 // Errors: those of that store, with their messages. UNAVAILABLE where the host has ended.
+// DEADLINE_EXCEEDED where it said nothing for too long; then that of all later calls, at once. The
+// reason of the cancellation where that ended a wait.
 class HostedBlobStore : public BlobStore {
  public:
+  struct Options {
+    // What the place is called in errors, until the host has said so.
+    std::string url;
+    // How long the host is waited for.
+    host::Patience patience;
+    // Called in the destructor, and where Connect fails, once the host was told to end.
+    absl::AnyInvocable<void()> on_closed;
+  };
+
   // `control` is connected to a host that opens its place (ServeBlobStore). Waits until it has, and
-  // returns how that went. `on_closed` is called in the destructor, and where this fails, once
-  // the host was told to end.
-  static absl::StatusOr<std::unique_ptr<HostedBlobStore>> Connect(
-      UniqueFd control, absl::AnyInvocable<void()> on_closed = nullptr);
+  // returns how that went.
+  static absl::StatusOr<std::unique_ptr<HostedBlobStore>> Connect(UniqueFd control,
+                                                                  Options options);
 
   // REQUIRES: no call is under way, and no source of it is left.
   ~HostedBlobStore() override;
@@ -57,14 +68,21 @@ class HostedBlobStore : public BlobStore {
  private:
   class Source;
 
-  HostedBlobStore(host::Channel control, absl::AnyInvocable<void()> on_closed)
-      : control_(std::move(control)), on_closed_(std::move(on_closed)) {}
+  HostedBlobStore(UniqueFd control, Options options)
+      : patience_(std::move(options.patience)),
+        description_(std::move(options.url)),
+        control_(std::move(control), patience_),
+        on_closed_(std::move(options.on_closed)) {}
 
   absl::Status AwaitOpened();
 
   // A channel that nobody uses; a new one if need be.
   absl::StatusOr<host::Channel> TakeChannel();
   void ReturnChannel(host::Channel channel);
+
+  // Send and Receive of a channel that was taken.
+  absl::Status Tell(host::Channel& channel, host::Kind kind, absl::string_view fields = "");
+  absl::Status Hear(host::Channel& channel, host::Message& message);
 
   // kPut or kReplace.
   absl::Status Send(host::Kind kind, absl::string_view name, ByteSource& source);
@@ -76,15 +94,18 @@ class HostedBlobStore : public BlobStore {
   // A call that is answered by one message.
   absl::StatusOr<host::Message> Call(host::Kind kind, absl::string_view name);
 
-  // Names the place in an error of the channel itself.
-  absl::Status HostError(const absl::Status& error) const;
+  // What to return where a channel itself fails: the error with the name of the place. Gives the
+  // place up where that is because of its silence.
+  absl::Status HostError(const absl::Status& error);
 
-  std::string description_;
+  const host::Patience patience_;
+  std::string description_;  // does not change once it is connected
   PlaceWarning warning_;
 
   Mutex mutex_;
   host::Channel control_ ABSL_GUARDED_BY(mutex_);
   std::vector<host::Channel> idle_channels_ ABSL_GUARDED_BY(mutex_);
+  absl::Status silence_ ABSL_GUARDED_BY(mutex_);  // an error once the place was given up
   absl::AnyInvocable<void()> on_closed_;
 };
 

@@ -32,6 +32,7 @@ HOLDFAST_PROGRAM = BUILD_DIR / "backup-agent" / "holdfast"
 # The exit codes that backup-agent/cli/README.md documents.
 EXIT_OK, EXIT_OTHER, EXIT_USAGE, EXIT_NOT_FOUND = 0, 1, 2, 3
 EXIT_REFUSED, EXIT_DAMAGED, EXIT_WRONG_KEY, EXIT_UNREACHABLE = 4, 5, 6, 7
+EXIT_INTERRUPTED = 130
 
 # How long anything may take before a test gives it up for stuck.
 DEADLINE_SECONDS = 120

@@ -95,6 +95,15 @@ def processes_with(*texts):
     return found
 
 
+def waits_for_a_mount(pid):
+    """Whether a thread of the process waits for the answer of a FUSE mount."""
+    for task in pathlib.Path(f"/proc/{pid}/task").glob("*/wchan"):
+        with contextlib.suppress(OSError):
+            if task.read_text() in ("request_wait_answer", "fuse_simple_request"):
+                return True
+    return False
+
+
 class _Background:
     """A program that runs until it is killed, with all processes that it makes."""
 

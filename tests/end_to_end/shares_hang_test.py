@@ -1,9 +1,11 @@
-"""One destination of two is a share whose server hangs in the middle of a run.
+"""One destination of two is a share whose server hangs, in a run of the agent or for a command.
 
-The tests wait for the agent's own limit, 30 s without a byte: each is a ctest entry of its own, so
-that they run side by side.
+The tests wait for the limits of the agent, 30 s without a byte, and of the command line, 3 minutes
+without an answer: each is a ctest entry of its own, so that they run side by side.
 """
 
+import signal
+import subprocess
 import time
 
 import harness
@@ -17,15 +19,32 @@ STATUS_SECONDS_MAX = 1
 STOP_SECONDS_MAX = 10
 LATER_RUN_SECONDS_MAX = 10
 
+# How long a command waits for a destination (on a busy machine it counts a little slowly), and what
+# it may take after a signal.
+COMMAND_SECONDS_MIN, COMMAND_SECONDS_MAX = 179, 220
+COMMAND_END_SECONDS_MAX = 5
 
-class HangTest(share_case.ShareCase):
+
+class HangCase(share_case.ShareCase):
+
+    # When sshfs gives a server up that hangs: three times that.
+    server_alive_interval = 15
 
     def setUp(self):
         super().setUp()
         self.server = self.enterContext(shares.Sshd(self.folder / "server"))
-        mount = self.enterContext(self.server.mount_sshfs(self.folder / "share"))
+        mount = self.enterContext(
+            self.server.mount_sshfs(self.folder / "share", self.server_alive_interval))
         self.start_instance(mount.target)
         self.addCleanup(self.server.cont_signal)
+
+    def hosts(self):
+        """The processes that work on the share, or are to make it."""
+        return (shares.processes_with(str(self.folder / "share"), "--host-destination") +
+                shares.processes_with(str(self.folder / "share"), "--make-destination"))
+
+
+class HangTest(HangCase):
 
     # --- Parts
 
@@ -39,8 +58,7 @@ class HangTest(share_case.ShareCase):
     def hang_in_mid_run(self):
         trigger = self.begin_run(self.server.folder)
         self.server.stop_signal()
-        self.assertTrue(
-            shares.processes_with(str(self.folder / "share"), "--host-destination"))
+        self.assertTrue(self.hosts())
         return trigger
 
     def watch(self, trigger):
@@ -69,8 +87,7 @@ class HangTest(share_case.ShareCase):
         self.instance.holdfast("check", "--read-data")
         # Nothing is left of what was stuck, of any agent, nor of what has worked since.
         begin = time.monotonic()
-        while shares.processes_with(str(self.folder / "share"), "--host-destination") or len(
-                shares.process_tree(self.instance.agent.popen.pid)) > 1:
+        while self.hosts() or len(shares.process_tree(self.instance.agent.popen.pid)) > 1:
             self.assertLess(time.monotonic() - begin, harness.DEADLINE_SECONDS)
 
     # --- Tests
@@ -137,6 +154,70 @@ class HangTest(share_case.ShareCase):
         self.instance.start_agent()
         self.status()
         self.go_on()
+
+
+class CommandTest(HangCase):
+    """The command line has nobody who gives the share up for it."""
+
+    server_alive_interval = 1000
+
+    def setUp(self):
+        super().setUp()
+        self.put()
+        self.instance.backup_now()
+        self.instance.agent.stop()
+        self.server.stop_signal()
+
+    def begin(self, *arguments):
+        command = self.enterContext(
+            subprocess.Popen([harness.HOLDFAST_PROGRAM, *arguments], stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE))
+        self.addCleanup(command.kill)
+        return command
+
+    def await_stuck(self, command):
+        """Returns once a host of the command waits for the share."""
+        begin = time.monotonic()
+        while not any(map(shares.waits_for_a_mount, shares.process_tree(command.pid)[1:])):
+            self.assertLess(time.monotonic() - begin, harness.DEADLINE_SECONDS)
+
+    def test_a_command_can_be_ended(self):
+        config = ("--config", self.instance.config)
+        commands = [
+            ("check", *config),
+            ("backup", "list", "--from", "share", *config),
+            ("restore", "--from", "share", "--to", self.folder / "target", *config),
+            ("copy", "--from", "backups", "--to", "share", *config),
+            ("init", "--directory", self.folder / "home", "--destination",
+             f"new={self.folder}/share/new"),
+        ]
+        for arguments in commands:
+            command = self.begin(*arguments)
+            if arguments[0] == "check":  # that of the other destination is shown at once
+                self.assertIn(b"all is well", command.stdout.readline())
+            self.await_stuck(command)
+            begin = time.monotonic()
+            command.send_signal(signal.SIGTERM)
+            _, error = command.communicate(timeout=harness.DEADLINE_SECONDS)
+            took = time.monotonic() - begin
+            print(f"{arguments[0]} had ended after {took:.1f} s")
+            self.assertEqual(command.returncode, harness.EXIT_INTERRUPTED, error)
+            self.assertLess(took, COMMAND_END_SECONDS_MAX)
+        self.server.cont_signal()
+        begin = time.monotonic()
+        while self.hosts():
+            self.assertLess(time.monotonic() - begin, harness.DEADLINE_SECONDS)
+
+    def test_a_command_gives_up(self):
+        begin = time.monotonic()
+        result = self.instance.holdfast("check", expect=harness.EXIT_UNREACHABLE)
+        took = time.monotonic() - begin
+        print(f"check had ended after {took:.1f} s")
+        self.assertIn(b"all is well", result.stdout)
+        self.assertIn(f"holdfast: share (file://{self.folder}/share): ", result.stderr)
+        self.assertIn("does not answer", result.stderr)
+        self.assertGreater(took, COMMAND_SECONDS_MIN)
+        self.assertLess(took, COMMAND_SECONDS_MAX)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ CliResult CliRunner::Run(const std::vector<std::string>& arguments, absl::string
   environment.streams = {
       .input_fd = input_file.get(), .output_fd = output_file.get(), .error_fd = error_file.get()};
   environment.cancellation = cancellation_.token();
+  environment.places = places_;
   CliResult result;
   result.exit_code = RunCli(arguments, environment);
   result.output = ReadAll(Path(".output"));

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "backup-agent/cli/places.h"
 #include "common/base/cancellation.h"
 #include "common/base/exit_code.h"
 #include "tests/testing/temp_dir.h"
@@ -39,10 +40,13 @@ class CliRunner {
   std::string agent_socket() const { return Path("run/agent.sock"); }
 
   CancellationSource& cancellation() { return cancellation_; }
+  // How commands open places.
+  Places& places() { return places_; }
 
  private:
   TempDir directory_;
   CancellationSource cancellation_;
+  Places places_;
 };
 
 }  // namespace holdfast

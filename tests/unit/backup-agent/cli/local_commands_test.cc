@@ -6,6 +6,7 @@
 
 #include <csignal>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -17,13 +18,17 @@
 #include "absl/strings/str_split.h"
 #include "backup-agent/cli/cli.h"
 #include "backup-agent/state/state_store.h"
+#include "common/base/cancellation.h"
 #include "common/base/clock.h"
+#include "common/base/status_macros.h"
 #include "common/config/config.h"
 #include "common/crypto/key_source.h"
 #include "common/database/data_directory.h"
 #include "common/io/durable_file.h"
 #include "common/io/fd.h"
 #include "common/io/files.h"
+#include "common/storage/host_protocol.h"
+#include "common/storage/hosted_blob_store.h"
 #include "common/storage/open_blob_store.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -633,6 +638,75 @@ TEST_F(RepositoryCommandsTest, RestoreTellsItsErrorsApart) {
   EXPECT_EQ(damaged.exit_code, kExitDamaged);
   EXPECT_THAT(damaged.error, HasSubstr("objects/"));
   EXPECT_FALSE(std::filesystem::exists(cli_.Path("target")));
+}
+
+// A configuration whose first destination, "nas", never answers.
+class SilentPlaceTest : public RepositoryCommandsTest {
+ protected:
+  void SetUp() override {
+    RepositoryCommandsTest::SetUp();
+    const std::string config = ReadRaw(cli_.config_path());
+    const absl::string_view table = "[[agent.stores.destinations]]\n";
+    WriteRaw(cli_.config_path(),
+             absl::StrReplaceAll(config, {{table, absl::StrCat(table, "name = \"nas\"\nurl = \"",
+                                                               kSilentUrl, "\"\n", table)}}));
+    cli_.places().open =
+        [this](absl::string_view url,
+               const Cancellation& cancellation) -> absl::StatusOr<std::unique_ptr<BlobStore>> {
+      if (url != kSilentUrl) return OpenBlobStore(url, cancellation);
+      HOLDFAST_ASSIGN_OR_RETURN(auto sockets, host::MakeSocketPair());
+      silent_end_ = std::move(sockets.second);
+      if (on_open_) on_open_();
+      HOLDFAST_ASSIGN_OR_RETURN(
+          std::unique_ptr<HostedBlobStore> store,
+          HostedBlobStore::Connect(
+              std::move(sockets.first),
+              {.url = std::string(url),
+               .patience = {.silence_max = silence_max_, .cancellation = cancellation},
+               .on_closed = nullptr}));
+      return store;
+    };
+  }
+
+  // Runs a command that is interrupted once it waits for the place.
+  void ExpectInterruptible(const std::vector<std::string>& arguments) {
+    silence_max_ = absl::InfiniteDuration();
+    on_open_ = [this] { cli_.cancellation().Cancel(absl::CancelledError("interrupted")); };
+    const CliResult result = cli_.RunConfigured(arguments);
+    EXPECT_EQ(result.exit_code, kExitInterrupted);
+    EXPECT_THAT(result.error, EndsWith("holdfast: interrupted\n"));
+  }
+
+ private:
+  static constexpr absl::string_view kSilentUrl = "file:///mnt/nas";
+
+  absl::Duration silence_max_ = absl::Milliseconds(1);
+  std::function<void()> on_open_;
+  UniqueFd silent_end_;
+};
+
+TEST_F(SilentPlaceTest, KeepsNoOtherFromBeingChecked) {
+  const CliResult result = cli_.RunConfigured({"check"});
+  EXPECT_EQ(result.exit_code, kExitUnreachable);
+  EXPECT_THAT(result.output, HasSubstr("local (file://" + cli_.Path("backups") + "): all is well"));
+  EXPECT_THAT(result.error, HasSubstr("holdfast: nas (file:///mnt/nas): file:///mnt/nas: does not "
+                                      "answer"));
+}
+
+TEST_F(SilentPlaceTest, ARestorePassesItOver) {
+  const CliResult result = cli_.RunConfigured({"restore", "--to", cli_.Path("target")});
+  EXPECT_EQ(result.exit_code, kExitOk);
+  EXPECT_THAT(result.error, HasSubstr("passed over nas: file:///mnt/nas: does not answer"));
+}
+
+TEST_F(SilentPlaceTest, ACheckThatWaitsForItCanBeInterrupted) { ExpectInterruptible({"check"}); }
+
+TEST_F(SilentPlaceTest, ACopyThatWaitsForItCanBeInterrupted) {
+  ExpectInterruptible({"copy", "--from", "local", "--to", "nas"});
+}
+
+TEST_F(SilentPlaceTest, ARestoreThatWaitsForItCanBeInterrupted) {
+  ExpectInterruptible({"restore", "--to", cli_.Path("target")});
 }
 
 TEST_F(RepositoryCommandsTest, ARestoreThatIsRefusedLeavesNothing) {

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/cancellation.h"
 #include "common/base/exit_code.h"
 #include "common/base/thread.h"
 #include "common/io/files.h"
@@ -34,7 +35,9 @@ class Hosted {
     host_ = Thread("host", [socket = std::move(sockets->second), open = std::move(open)]() mutable {
       ServeBlobStore(std::move(socket), open);
     });
-    connected_ = HostedBlobStore::Connect(std::move(sockets->first), [this] { ++closed_; });
+    connected_ = HostedBlobStore::Connect(
+        std::move(sockets->first),
+        {.url = "fake://", .patience = {}, .on_closed = [this] { ++closed_; }});
   }
   ~Hosted() {
     const bool was_connected = connected_.ok();
@@ -193,7 +196,8 @@ class DyingHostTest : public testing::Test {
     control_ = host::Channel(std::move(control->second));
     EXPECT_OK(control_.Send(host::Kind::kOpened,
                             host::Writer().Text("file:///mnt/share").Text("").Number(0)));
-    auto store = HostedBlobStore::Connect(std::move(control->first));
+    auto store = HostedBlobStore::Connect(std::move(control->first),
+                                          {.url = "fake://", .patience = {}, .on_closed = nullptr});
     EXPECT_OK(store);
     store_ = *std::move(store);
   }
@@ -234,6 +238,115 @@ TEST_F(DyingHostTest, ASourceIsUnavailable) {
   EXPECT_THAT((*source)->Next(),
               StatusIs(absl::StatusCode::kUnavailable, HasSubstr("file:///mnt/share")));
   EXPECT_THAT((*source)->Next(), StatusIs(absl::StatusCode::kUnavailable));
+}
+
+// A host that opened its place, and then says nothing.
+class SilentHostTest : public testing::Test {
+ protected:
+  // Connects to a new one.
+  HostedBlobStore& Connect(const host::Patience& patience) {
+    store_.reset();
+    auto control = host::MakeSocketPair();
+    EXPECT_OK(control);
+    control_ = host::Channel(std::move(control->second));
+    EXPECT_OK(control_.Send(host::Kind::kOpened,
+                            host::Writer().Text("file:///mnt/share").Text("").Number(0)));
+    auto store = HostedBlobStore::Connect(std::move(control->first), WithPatience(patience));
+    EXPECT_OK(store);
+    store_ = *std::move(store);
+    return *store_;
+  }
+
+  static HostedBlobStore::Options WithPatience(const host::Patience& patience) {
+    return {.url = "file:///mnt/share", .patience = patience, .on_closed = nullptr};
+  }
+
+  // Answers the first message of the first channel, which stays open and unread.
+  Thread AnswerOnce(host::Kind kind) {
+    return Thread("host", [this, kind] {
+      auto socket = control_.ReceiveSocket();
+      ASSERT_OK(socket);
+      channel_ = host::Channel(*std::move(socket));
+      EXPECT_OK(channel_.Receive());
+      EXPECT_OK(channel_.Send(kind, kind == host::Kind::kStatus
+                                        ? host::Writer().Status(absl::OkStatus())
+                                        : host::Writer()));
+    });
+  }
+
+  host::Channel control_;
+  host::Channel channel_;
+  std::unique_ptr<HostedBlobStore> store_;
+};
+
+constexpr absl::Duration kShort = absl::Milliseconds(1);
+
+auto IsSilence() {
+  return StatusIs(absl::StatusCode::kDeadlineExceeded,
+                  testing::StartsWith("file:///mnt/share: does not answer"));
+}
+
+TEST_F(SilentHostTest, EveryCallEndsWhereItIsNotAnswered) {
+  MemorySource source("bytes");
+  const auto visit = [](const BlobInfo& /*info*/) { return absl::OkStatus(); };
+  EXPECT_THAT(Connect({.silence_max = kShort}).Stat("a"), IsSilence());
+  EXPECT_THAT(Connect({.silence_max = kShort}).Get("a", 0, 1), IsSilence());
+  EXPECT_THAT(Connect({.silence_max = kShort}).Put("a", source), IsSilence());
+  EXPECT_THAT(Connect({.silence_max = kShort}).Replace("a", source), IsSilence());
+  EXPECT_THAT(Connect({.silence_max = kShort}).List("", visit), IsSilence());
+  EXPECT_THAT(Connect({.silence_max = kShort}).ListFolders(""), IsSilence());
+  EXPECT_THAT(Connect({.silence_max = kShort}).Delete("a"), IsSilence());
+  EXPECT_THAT(Connect({.silence_max = kShort}).RemoveLeftovers("", absl::UnixEpoch()), IsSilence());
+}
+
+TEST_F(SilentHostTest, SoDoesOpening) {
+  auto control = host::MakeSocketPair();
+  ASSERT_OK(control);
+  EXPECT_THAT(
+      HostedBlobStore::Connect(std::move(control->first), WithPatience({.silence_max = kShort})),
+      IsSilence());
+}
+
+TEST_F(SilentHostTest, SoDoesWhatBeganWell) {
+  {
+    HostedBlobStore& store = Connect({.silence_max = kShort});
+    const Thread host = AnswerOnce(host::Kind::kStatus);
+    ASSERT_OK_AND_ASSIGN(const auto source, store.Get("a", 0, 1));
+    EXPECT_THAT(source->Next(), IsSilence());
+  }
+  // A host that asks for more than it takes.
+  HostedBlobStore& store = Connect({.silence_max = kShort});
+  const Thread host = AnswerOnce(host::Kind::kNext);
+  const std::string bytes(4 << 20, 'x');
+  MemorySource source(bytes);
+  EXPECT_THAT(store.Put("a", source), IsSilence());
+}
+
+TEST_F(SilentHostTest, IsNotAskedAgain) {
+  HostedBlobStore& store = Connect({.silence_max = kShort});
+  EXPECT_THAT(store.Stat("a"), IsSilence());
+  EXPECT_THAT(store.Stat("a"), IsSilence());
+  store_.reset();
+  ASSERT_OK_AND_ASSIGN(const UniqueFd first, control_.ReceiveSocket());
+  EXPECT_TRUE(first.is_valid());
+  ASSERT_OK_AND_ASSIGN(const UniqueFd second, control_.ReceiveSocket());
+  EXPECT_FALSE(second.is_valid());
+}
+
+TEST_F(SilentHostTest, ACancellationEndsTheWait) {
+  CancellationSource job;
+  HostedBlobStore& store = Connect({.cancellation = job.token()});
+  absl::Status status;
+  {
+    const Thread thread("stat", [&] { status = store.Stat("a").status(); });
+    auto socket = control_.ReceiveSocket();
+    ASSERT_OK(socket);
+    host::Channel channel(*std::move(socket));
+    EXPECT_OK(channel.Receive());
+    job.Cancel(absl::CancelledError("interrupted"));
+    EXPECT_FALSE(channel.Receive().ok()) << "until the other end has given up";
+  }
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kCancelled, "interrupted"));
 }
 
 TEST(BlobStoreHostTest, APutWhoseOtherEndDiesLeavesNothing) {
