@@ -223,7 +223,7 @@ absl::Status Pruner::RemoveForGood(const Options& options, PruneReport& report,
     if (parsed.ok() && parsed->time < removed_before && !needed.objects.contains(name)) {
       unnamed.emplace_back(name, size_bytes);
     }
-    return cancellation.status();
+    return Step(options, cancellation);
   }),
                            "list the objects");
   HOLDFAST_RETURN_IF_ERROR(

@@ -138,6 +138,7 @@ class StoreCheck {
           HOLDFAST_RETURN_IF_ERROR(cancellation_.status());
           sizes_[info.name] = info.size_bytes;
           if (!Classify(info.name, prefix)) report_.foreign_names.push_back(info.name);
+          TellProgress();
           return absl::OkStatus();
         }));
     std::sort(backup_ids_.begin(), backup_ids_.end());

@@ -42,7 +42,9 @@ struct CheckOptions {
   uint32_t shares = 1;
   // With read_data: only what this backup needs is read; all where empty.
   std::string only_backup_id = {};
-  std::function<void(const CheckProgress&)> on_progress;  // may be empty
+  // Also called for every file that is listed, before anything is known of what there is to do. May
+  // be empty.
+  std::function<void(const CheckProgress&)> on_progress;
 };
 
 struct CheckReport {

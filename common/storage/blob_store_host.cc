@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "common/base/status_macros.h"
 #include "common/base/thread.h"
@@ -20,8 +21,10 @@ using host::Message;
 using host::Reader;
 using host::Writer;
 
-// A listing is sent in messages of about this size.
+// A listing is sent in messages of about this size, and what there is of the next one after so
+// long: the other end must see that a slow place goes on.
 constexpr size_t kListingMessageSizeBytes = size_t{64} << 10;
+constexpr absl::Duration kListingMessageInterval = absl::Seconds(1);
 
 // The bytes of a Put, which the other end has: asks for them one by one.
 class ChannelSource : public ByteSource {
@@ -70,11 +73,17 @@ absl::Status ServeGet(BlobStore& store, Reader& request, Channel& channel) {
   }
 }
 
-absl::Status ServeList(BlobStore& store, const std::string& prefix, Channel& channel) {
+absl::Status ServeList(BlobStore& store, const std::string& prefix, Channel& channel,
+                       Clock& clock) {
   Writer blobs;
+  MonotonicTime next_message_time = clock.MonotonicNow() + kListingMessageInterval;
   const absl::Status listed = store.List(prefix, [&](const BlobInfo& info) {
     blobs.Text(info.name).Number(info.size_bytes).Time(info.write_time);
-    if (blobs.fields().size() < kListingMessageSizeBytes) return absl::OkStatus();
+    const MonotonicTime now = clock.MonotonicNow();
+    if (blobs.fields().size() < kListingMessageSizeBytes && now < next_message_time) {
+      return absl::OkStatus();
+    }
+    next_message_time = now + kListingMessageInterval;
     return channel.Send(Kind::kBlobs, std::exchange(blobs, Writer()));
   });
   if (listed.ok()) HOLDFAST_RETURN_IF_ERROR(channel.Send(Kind::kBlobs, blobs));
@@ -82,7 +91,7 @@ absl::Status ServeList(BlobStore& store, const std::string& prefix, Channel& cha
 }
 
 // Makes one call and answers it. An error is one of the channel.
-absl::Status ServeCall(BlobStore& store, const Message& message, Channel& channel) {
+absl::Status ServeCall(BlobStore& store, const Message& message, Channel& channel, Clock& clock) {
   Reader request(message.fields);
   if (message.kind == Kind::kGet) return ServeGet(store, request, channel);
   if (message.kind == Kind::kRemoveLeftovers) {
@@ -103,7 +112,7 @@ absl::Status ServeCall(BlobStore& store, const Message& message, Channel& channe
       return channel.Send(Kind::kInfo, Writer().Number(info->size_bytes).Time(info->write_time));
     }
     case Kind::kList:
-      return ServeList(store, name, channel);
+      return ServeList(store, name, channel, clock);
     case Kind::kListFolders: {
       const absl::StatusOr<std::vector<std::string>> folders = store.ListFolders(name);
       if (!folders.ok()) return channel.SendStatus(folders.status());
@@ -126,17 +135,18 @@ absl::Status ServeCall(BlobStore& store, const Message& message, Channel& channe
   }
 }
 
-void ServeChannel(BlobStore& store, Channel channel) {
+void ServeChannel(BlobStore& store, Channel channel, Clock& clock) {
   Message message;
   while (channel.Receive(message).ok()) {
-    if (!ServeCall(store, message, channel).ok()) return;
+    if (!ServeCall(store, message, channel, clock).ok()) return;
   }
 }
 
 }  // namespace
 
 void ServeBlobStore(UniqueFd control_socket,
-                    const std::function<absl::StatusOr<std::unique_ptr<BlobStore>>()>& open) {
+                    const std::function<absl::StatusOr<std::unique_ptr<BlobStore>>()>& open,
+                    Clock& clock) {
   Channel control(std::move(control_socket));
   const absl::StatusOr<std::unique_ptr<BlobStore>> store = open();
   if (!store.ok()) {
@@ -154,9 +164,10 @@ void ServeBlobStore(UniqueFd control_socket,
   for (;;) {
     absl::StatusOr<UniqueFd> socket = control.ReceiveSocket();
     if (!socket.ok() || !socket->is_valid()) return;
-    threads.emplace_back("channel", [&store = **store, socket = *std::move(socket)]() mutable {
-      ServeChannel(store, Channel(std::move(socket)));
-    });
+    threads.emplace_back("channel",
+                         [&store = **store, &clock, socket = *std::move(socket)]() mutable {
+                           ServeChannel(store, Channel(std::move(socket)), clock);
+                         });
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/cancellation.h"
 #include "common/base/check.h"
@@ -159,16 +160,17 @@ absl::StatusOr<BlobInfo> RetryingBlobStore::Stat(absl::string_view name) {
 
 absl::Status RetryingBlobStore::List(absl::string_view prefix,
                                      const std::function<absl::Status(const BlobInfo&)>& visit) {
-  std::vector<BlobInfo> infos;
+  absl::flat_hash_set<std::string> visited;
+  absl::Status visitor_error;
   HOLDFAST_RETURN_IF_ERROR(Retry("list", [&] {
-    infos.clear();
-    return inner_->List(prefix, [&](const BlobInfo& info) {
-      infos.push_back(info);
-      return absl::OkStatus();
+    const absl::Status listed = inner_->List(prefix, [&](const BlobInfo& info) {
+      if (!visited.insert(info.name).second) return absl::OkStatus();
+      visitor_error = visit(info);
+      return visitor_error;
     });
+    return visitor_error.ok() ? listed : absl::OkStatus();
   }));
-  for (const BlobInfo& info : infos) HOLDFAST_RETURN_IF_ERROR(visit(info));
-  return absl::OkStatus();
+  return visitor_error;
 }
 
 absl::StatusOr<std::vector<std::string>> RetryingBlobStore::ListFolders(absl::string_view prefix) {

@@ -27,7 +27,8 @@ namespace holdfast {
 //           error of the source itself is returned at once.
 //   Replace the same.
 //   Get     a source that breaks off goes on, by a new Get, at the byte that it had reached.
-//   List    what is listed is held in memory until the listing is complete, then visited.
+//   List    goes on with the blobs that were not visited yet: the names of those that were are held
+//           in memory. An error of the visitor ends it at once.
 //   Delete  a blob that is gone after a try that failed was deleted by that try.
 //
 // Thread-safe. Owns the store that it stands on; `clock` and `random` must outlive this.

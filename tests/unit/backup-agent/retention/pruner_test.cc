@@ -24,6 +24,8 @@ namespace holdfast {
 namespace {
 
 using repository::v1::Mark;
+using testing::AllOf;
+using testing::Each;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -97,6 +99,32 @@ TEST_F(PrunerTest, DryRunDecidesAndChangesNothing) {
   ASSERT_OK_AND_ASSIGN(report, Prune({.is_dry_run = true, .removal_refusal = "the clock jumped"}));
   EXPECT_EQ(report.removal_refusal, "the clock jumped");
   EXPECT_TRUE(blobs_.Contents() == before);
+}
+
+TEST_F(PrunerTest, TellsThatAListingOfObjectsGoesOn) {
+  // Looks at the progress after each object that it lists.
+  class Listing : public FaultBlobStore {
+   public:
+    using FaultBlobStore::FaultBlobStore;
+    absl::Status List(absl::string_view prefix,
+                      const std::function<absl::Status(const BlobInfo&)>& visit) override {
+      return FaultBlobStore::List(prefix, [&](const BlobInfo& info) {
+        const int before = progress;
+        absl::Status status = visit(info);
+        if (absl::StrContains(info.name, "/objects/")) told.push_back(progress - before);
+        return status;
+      });
+    }
+    int progress = 0;
+    std::vector<int> told;
+  };
+  Backup();
+  Listing blobs(blobs_);
+  const std::unique_ptr<StoreRepository> store = Open(blobs);
+  ASSERT_OK(Pruner(*store, clock_)
+                .Prune(*RetentionPolicy::Create(retention_),
+                       {.on_progress = [&blobs] { ++blobs.progress; }}, {}));
+  EXPECT_THAT(blobs.told, AllOf(SizeIs(3), Each(1)));
 }
 
 TEST_F(PrunerTest, FirstDeletesAndAWeekLaterRemoves) {

@@ -382,6 +382,18 @@ TEST_F(CheckerTest, AFileInManyPiecesIsChecked) {
                                   ElementsAre(manifest.summary.backup_id()))));
 }
 
+TEST_F(CheckerTest, TellsThatTheListingGoesOn) {
+  const auto store = backups_.Reopen();
+  uint64_t told_while_listing = 0;
+  ASSERT_OK(CheckStore(*store,
+                       {.on_progress =
+                            [&](const CheckProgress& progress) {
+                              if (progress.objects_total == 0) ++told_while_listing;
+                            }},
+                       Cancellation()));
+  EXPECT_EQ(told_while_listing, backups_.blobs.Contents().size() - 1) << "all but the marker";
+}
+
 TEST_F(CheckerTest, ACheckThatIsCancelledEnds) {
   const auto store = backups_.Reopen();
   CancellationSource job;

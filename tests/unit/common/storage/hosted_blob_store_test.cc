@@ -8,6 +8,7 @@
 
 #include "common/base/cancellation.h"
 #include "common/base/exit_code.h"
+#include "common/base/mutex.h"
 #include "common/base/thread.h"
 #include "common/io/files.h"
 #include "common/storage/blob_store_host.h"
@@ -15,6 +16,7 @@
 #include "common/storage/local_blob_store.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/testing/fake_clock.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 #include "tests/unit/common/storage/blob_store_conformance.h"
@@ -29,12 +31,12 @@ using testing::SizeIs;
 // A host on a thread of the test, and the store at the other end.
 class Hosted {
  public:
-  explicit Hosted(std::function<absl::StatusOr<std::unique_ptr<BlobStore>>()> open) {
+  explicit Hosted(std::function<absl::StatusOr<std::unique_ptr<BlobStore>>()> open,
+                  Clock& clock = SystemClock()) {
     auto sockets = host::MakeSocketPair();
     EXPECT_OK(sockets);
-    host_ = Thread("host", [socket = std::move(sockets->second), open = std::move(open)]() mutable {
-      ServeBlobStore(std::move(socket), open);
-    });
+    host_ = Thread("host", [socket = std::move(sockets->second), open = std::move(open),
+                            &clock]() mutable { ServeBlobStore(std::move(socket), open, clock); });
     connected_ = HostedBlobStore::Connect(
         std::move(sockets->first),
         {.url = "fake://", .patience = {}, .on_closed = [this] { ++closed_; }});
@@ -171,6 +173,59 @@ TEST_F(HostedBlobStoreTest, AListingThatBreaksOffIsAnErrorAfterWhatCame) {
                            }),
               StatusIs(absl::StatusCode::kUnavailable, "broke off"));
   EXPECT_GT(seen, 5'000);
+}
+
+// Lists "first" and, a minute later, "second"; then waits until the other end has seen both.
+class SlowListing : public FakePlace {
+ public:
+  explicit SlowListing(FakeClock& clock) : clock_(clock) {}
+
+  absl::Status List(absl::string_view /*prefix*/,
+                    const std::function<absl::Status(const BlobInfo&)>& visit) override {
+    for (const char* const name : {"first", "second"}) {
+      clock_.Advance(absl::Minutes(1));
+      absl::Status status = visit({.name = name});
+      if (!status.ok()) return status;
+    }
+    const MonotonicTime deadline = SystemClock().MonotonicNow() + kHangMax;
+    MutexLock lock(&mutex_);
+    while (seen_ < 2) {
+      if (!SystemClock().WaitUntil(&changed_, &mutex_, deadline)) {
+        return absl::InternalError("the other end sees nothing of the listing");
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  void Saw() {
+    MutexLock lock(&mutex_);
+    ++seen_;
+    changed_.SignalAll();
+  }
+
+ private:
+  static constexpr absl::Duration kHangMax = absl::Seconds(20);
+
+  FakeClock& clock_;
+  Mutex mutex_;
+  CondVar changed_;
+  int seen_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+TEST(HostedPlaceTest, ASlowListingIsSeenWhileItGoesOn) {
+  FakeClock clock;
+  SlowListing* place = nullptr;
+  Hosted hosted(
+      [&]() -> absl::StatusOr<std::unique_ptr<BlobStore>> {
+        auto owned = std::make_unique<SlowListing>(clock);
+        place = owned.get();
+        return owned;
+      },
+      clock);
+  EXPECT_OK(hosted.store().List("", [&](const BlobInfo& /*info*/) {
+    place->Saw();
+    return absl::OkStatus();
+  }));
 }
 
 TEST_F(HostedBlobStoreTest, LargePiecesTravelInParts) {

@@ -219,6 +219,36 @@ TEST_F(RetryingBlobStoreTest, AListingThatBreaksOffShowsNothingTwice) {
   EXPECT_THAT(names, ElementsAre("a", "b"));
 }
 
+TEST(RetryingListTest, ShowsWhatIsListedWhileTheListingGoesOn) {
+  // Each try lists one blob more than the one before, in another order, and the third is whole.
+  class SlowPlace : public FaultBlobStore {
+   public:
+    using FaultBlobStore::FaultBlobStore;
+    absl::Status List(absl::string_view /*prefix*/,
+                      const std::function<absl::Status(const BlobInfo&)>& visit) override {
+      ++tries;
+      for (int i = tries; i > 0; --i) {
+        absl::Status status = visit({.name = absl::StrCat(i)});
+        if (!status.ok()) return status;
+      }
+      return tries < 3 ? absl::UnavailableError("broke off") : absl::OkStatus();
+    }
+    int tries = 0;
+  };
+  LogCapture log;
+  SeededRandom random{1};
+  MemoryBlobStore medium;
+  auto owned = std::make_unique<SlowPlace>(medium);
+  const SlowPlace& place = *owned;
+  RetryingBlobStore store(std::move(owned), kQuick, SystemClock(), random);
+  std::vector<std::pair<std::string, int>> visits;
+  ASSERT_OK(store.List("", [&](const BlobInfo& info) {
+    visits.emplace_back(info.name, place.tries);
+    return absl::OkStatus();
+  }));
+  EXPECT_THAT(visits, ElementsAre(Pair("1", 1), Pair("2", 2), Pair("3", 3)));
+}
+
 TEST_F(RetryingBlobStoreTest, AnErrorOfTheVisitorIsNotTriedAgain) {
   medium_.Write("a", "1");
   int visits = 0;
