@@ -22,7 +22,7 @@ namespace {
 using repository::v1::Mark;
 
 // Bounds of a mark (FORMAT.md, "Marks").
-constexpr int kDamagedObjectsMax = 500;
+constexpr size_t kDamagedObjectsMax = 500;
 constexpr size_t kNoteSizeMaxBytes = 4096;
 
 Mark MakeMark(Mark::Kind kind, const std::string& backup_id, absl::string_view note) {
@@ -67,8 +67,14 @@ absl::StatusOr<ProofFindings> Prover::Check(uint32_t share, uint32_t shares,
   options.read_data = shares > 0;
   options.share = share;
   options.shares = std::max<uint32_t>(shares, 1);
+  if (options.read_data) {
+    HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, store_.ListBackups(),
+                              "list the backups");
+    options.also_read = listing.damaged_objects;
+  }
   ProofFindings found;
   found.has_read_all = shares == 1;
+  found.has_read_damaged = options.read_data;
   HOLDFAST_RETURN_IF_ERROR(FindDamage(options, progress, on_step, cancellation, found));
   return found;
 }
@@ -101,6 +107,7 @@ absl::StatusOr<ProofFindings> Prover::Drill(const std::string& backup_id,
   if (is_explained) return found;
   // Every byte is what was written, and yet it is not the store that was backed up.
   CheckFinding& finding = found.findings.emplace_back();
+  finding.is_sealed_so = true;
   finding.status = found.restore_status;
   if (found.backup_id.empty()) {
     finding.path = BackupsPath(store_.store_id());
@@ -159,46 +166,60 @@ absl::StatusOr<ProofFindings> Prover::Restore(const std::string& backup_id,
   return found;
 }
 
-absl::Status Prover::Remember(const ProofFindings& found, const OnStep& on_step,
+absl::Status Prover::Remember(ProofFindings& found, const OnStep& on_step,
                               const Cancellation& cancellation) {
   HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, store_.ListBackups(), "list the backups");
-  HOLDFAST_RETURN_IF_ERROR(MarkDamaged(listing, found));
-
-  const std::set<std::string> broken = BrokenBackups(found.findings);
+  HOLDFAST_RETURN_IF_ERROR(MarkDamaged(listing, found.findings));
+  std::set<std::string> settled = BrokenBackups(found.findings);
   if (!found.backup_id.empty() && found.restore_status.ok()) {
+    settled.insert(found.backup_id);
     const absl::Status marked = store_.AddMark(
         MakeMark(Mark::KIND_DRILLED, found.backup_id,
                  absl::StrCat("restored in ", absl::FormatDuration(found.restore_duration))),
         clock_.Now());
     if (!absl::IsNotFound(marked)) HOLDFAST_RETURN_IF_ERROR(marked, "remember the drill");
   }
-  if (found.has_read_all) {
-    for (const ListedBackup& backup : listing.backups) {
-      const std::string& backup_id = backup.summary.backup_id();
-      const bool is_newest = &backup == listing.Latest();
-      if (broken.contains(backup_id) || !(backup.is_damaged || is_newest)) continue;
-      HOLDFAST_RETURN_IF_ERROR(MarkChecked(backup_id, "all data read"));
-    }
-    return absl::OkStatus();
-  }
   std::set<std::string> mended;
   for (const MendedFile& file : found.mended) {
     mended.insert(file.finding.backup_ids.begin(), file.finding.backup_ids.end());
   }
-  for (const std::string& backup_id : mended) {
-    const ListedBackup* const listed = listing.Find(backup_id);
-    if (listed == nullptr || !listed->is_damaged || broken.contains(backup_id)) continue;
-    CheckOptions options;
-    options.read_data = true;
-    options.only_backup_id = backup_id;
-    options.on_progress = [&on_step](const CheckProgress&) {
-      if (on_step) on_step();
-    };
-    HOLDFAST_ASSIGN_OR_RETURN(const CheckReport report, CheckStore(store_, options, cancellation));
-    if (BrokenBackups(report.findings).contains(backup_id)) continue;
-    HOLDFAST_RETURN_IF_ERROR(MarkChecked(backup_id, "mended, and all data read"));
+  for (const ListedBackup& backup : listing.backups) {
+    const std::string& backup_id = backup.summary.backup_id();
+    if (settled.contains(backup_id) || (backup.is_damaged && backup.needs_drill)) continue;
+    const bool is_newest = &backup == listing.Latest();
+    if (found.has_read_all && (backup.is_damaged || is_newest)) {
+      HOLDFAST_RETURN_IF_ERROR(MarkChecked(backup_id, "all data read"));
+    } else if (backup.is_damaged && (found.has_read_damaged || mended.contains(backup_id))) {
+      HOLDFAST_RETURN_IF_ERROR(ReadWhole(backup_id, on_step, cancellation, found));
+    }
   }
   return absl::OkStatus();
+}
+
+absl::Status Prover::ReadWhole(const std::string& backup_id, const OnStep& on_step,
+                               const Cancellation& cancellation, ProofFindings& found) {
+  CheckOptions options;
+  options.read_data = true;
+  options.only_backup_id = backup_id;
+  options.on_progress = [&on_step](const CheckProgress&) {
+    if (on_step) on_step();
+  };
+  HOLDFAST_ASSIGN_OR_RETURN(const CheckReport report, CheckStore(store_, options, cancellation),
+                            absl::StrCat("read backup ", backup_id, " whole"));
+  if (!BrokenBackups(report.findings).contains(backup_id)) {
+    return MarkChecked(backup_id, "what was damaged is whole, and all data read");
+  }
+  std::vector<CheckFinding> added;
+  for (const CheckFinding& finding : report.findings) {
+    const bool is_known =
+        std::any_of(found.findings.begin(), found.findings.end(),
+                    [&finding](const CheckFinding& known) { return known.path == finding.path; });
+    if (!is_known) added.push_back(finding);
+  }
+  found.findings.insert(found.findings.end(), added.begin(), added.end());
+  found.report.findings.insert(found.report.findings.end(), added.begin(), added.end());
+  HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, store_.ListBackups(), "list the backups");
+  return MarkDamaged(listing, added);
 }
 
 absl::Status Prover::MarkChecked(const std::string& backup_id, absl::string_view note) {
@@ -207,35 +228,42 @@ absl::Status Prover::MarkChecked(const std::string& backup_id, absl::string_view
   return absl::IsNotFound(marked) ? absl::OkStatus() : Annotate(marked, "remember the check");
 }
 
-absl::Status Prover::MarkDamaged(const BackupListing& listing, const ProofFindings& found) {
+absl::Status Prover::MarkDamaged(const BackupListing& listing,
+                                 const std::vector<CheckFinding>& findings) {
   struct Harm {
     std::string note;
     std::vector<std::string> objects;
+    bool needs_drill = false;
   };
   std::map<std::string, Harm> harms;  // by backup id
-  for (const CheckFinding& finding : found.findings) {
+  for (const CheckFinding& finding : findings) {
     const std::string object = ObjectNameOf(store_.store_id(), finding.path);
     for (const std::string& backup_id : finding.backup_ids) {
       Harm& harm = harms[backup_id];
       absl::StrAppend(&harm.note, harm.note.empty() ? "" : "; ", finding.path, ": ",
                       finding.status.message());
-      if (!object.empty()) harm.objects.push_back(object);
+      if (!object.empty()) {
+        harm.objects.push_back(object);
+      } else if (finding.is_sealed_so) {
+        harm.needs_drill = true;
+      }
     }
   }
   for (auto& [backup_id, harm] : harms) {
     const ListedBackup* const listed = listing.Find(backup_id);
     if (listed == nullptr) continue;  // its manifest can't be read, and that shows by itself
-    const bool is_known =
-        listed->is_damaged && std::all_of(harm.objects.begin(), harm.objects.end(),
-                                          [&listing](const std::string& object) {
-                                            return listing.damaged_objects.contains(object);
-                                          });
-    if (is_known) continue;
+    // The newest mark alone counts: it says what the one before said, too, which this proof may not
+    // have looked at.
     Mark mark = MakeMark(Mark::KIND_DAMAGED, backup_id, harm.note);
+    mark.set_needs_drill(harm.needs_drill || listed->needs_drill);
+    std::set<std::string> named(listed->damaged_objects.begin(), listed->damaged_objects.end());
     for (std::string& object : harm.objects) {
-      if (mark.damaged_objects_size() >= kDamagedObjectsMax) break;
-      mark.add_damaged_objects(std::move(object));
+      if (named.size() < kDamagedObjectsMax) named.insert(std::move(object));
     }
+    const bool is_known = listed->is_damaged && named.size() == listed->damaged_objects.size() &&
+                          mark.needs_drill() == listed->needs_drill;
+    if (is_known) continue;
+    mark.mutable_damaged_objects()->Assign(named.begin(), named.end());
     const absl::Status marked = store_.AddMark(mark, clock_.Now());
     if (!absl::IsNotFound(marked)) {
       HOLDFAST_RETURN_IF_ERROR(marked, absl::StrCat("mark backup ", backup_id, " as damaged"));

@@ -40,8 +40,12 @@ struct ProofFindings {
   // Of those that were found, what was mended from another destination, by path, with its name.
   // They no longer stand in `findings`.
   std::vector<MendedFile> mended;
-  // Whether every byte that any backup needs was read.
+  // Why something was not, for people; empty where that was not tried, or all was.
+  std::string not_mended;
+  // Whether every byte that any backup needs was read; and whether, at least, all the objects were
+  // that are marked as damaged.
   bool has_read_all = false;
+  bool has_read_damaged = false;
 
   // The report of the check, for who mends.
   CheckReport report;
@@ -58,7 +62,11 @@ struct ProofFindings {
 //   Prover prover(*store, master_key, clock, random);
 //   HOLDFAST_ASSIGN_OR_RETURN(ProofFindings found, prover.Drill("", scratch, progress, …));
 //   … mend what another destination still has whole, and take it out of found.findings …
-//   HOLDFAST_RETURN_IF_ERROR(prover.Remember(found));
+//   HOLDFAST_RETURN_IF_ERROR(prover.Remember(found, …));
+//
+// A mark of damage is not the last word, for what could not be read may be readable again: whatever
+// is marked is looked at again by every check that reads data, and a backup is trusted again as
+// soon as all of it was read and is whole.
 //
 // Not thread-safe. Does not take ownership; all must outlive it. Methods block on the destination.
 //
@@ -73,7 +81,7 @@ class Prover {
   using OnStep = std::function<void()>;
 
   // Looks at the structure of all backups; reads and proves the objects of a share, of so many,
-  // counted from 0; none where `shares` is 0.
+  // counted from 0, and those that are marked as damaged; none where `shares` is 0.
   absl::StatusOr<ProofFindings> Check(uint32_t share, uint32_t shares, ProofProgress& progress,
                                       const OnStep& on_step, const Cancellation& cancellation);
 
@@ -87,10 +95,10 @@ class Prover {
                                       const OnStep& on_step, const Cancellation& cancellation);
 
   // Marks the backups that can't be restored as damaged, with the objects that are; the one that
-  // was drilled as drilled; and those that had been found damaged, and now were not, as checked.
-  // Backups that were marked as damaged and had files mended are read whole before they are trusted
-  // again.
-  absl::Status Remember(const ProofFindings& found, const OnStep& on_step,
+  // was drilled as drilled; and those that had been found damaged, and now are not, as checked. For
+  // that, backups whose damaged objects were all found whole, or mended, are read whole; what is
+  // wrong with them otherwise is added to `found`.
+  absl::Status Remember(ProofFindings& found, const OnStep& on_step,
                         const Cancellation& cancellation);
 
  private:
@@ -101,7 +109,10 @@ class Prover {
                                         const std::string& scratch_directory,
                                         ProofProgress& progress, const OnStep& on_step,
                                         const Cancellation& cancellation);
-  absl::Status MarkDamaged(const BackupListing& listing, const ProofFindings& found);
+  absl::Status MarkDamaged(const BackupListing& listing, const std::vector<CheckFinding>& findings);
+  // Marks a backup as checked if all that it needs is whole; else adds what is not to `found`.
+  absl::Status ReadWhole(const std::string& backup_id, const OnStep& on_step,
+                         const Cancellation& cancellation, ProofFindings& found);
   absl::Status MarkChecked(const std::string& backup_id, absl::string_view note);
 
   StoreRepository& store_;

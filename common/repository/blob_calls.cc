@@ -60,9 +60,14 @@ absl::Status StopListing() { return absl::AbortedError("stop"); }
 
 absl::Status CheckThatOnlyTheFileFailed(BlobStore& blobs, const absl::Status& failure) {
   if (absl::IsCancelled(failure) || absl::IsDeadlineExceeded(failure)) return failure;
-  if (GetSealedFault(failure).has_value() || absl::IsDataLoss(failure)) return absl::OkStatus();
+  if (IsProofOfDamage(failure) && !absl::IsNotFound(failure)) return absl::OkStatus();
   const absl::Status there = blobs.Stat(kRepositoryFileName).status();
   return absl::IsNotFound(there) ? blobs.Stat(kRepositoryFileCopyName).status() : there;
+}
+
+bool IsProofOfDamage(const absl::Status& failure) {
+  return absl::IsNotFound(failure) || absl::IsDataLoss(failure) ||
+         GetSealedFault(failure).has_value();
 }
 
 }  // namespace holdfast

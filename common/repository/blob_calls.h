@@ -35,6 +35,10 @@ absl::Status StopListing();
 // the destination can't be reached.
 absl::Status CheckThatOnlyTheFileFailed(BlobStore& blobs, const absl::Status& failure);
 
+// Whether `failure` to read a file says that it is not what was written: it is missing, cut short,
+// or does not authenticate. Any other says only that it could not be read, which may pass.
+bool IsProofOfDamage(const absl::Status& failure);
+
 }  // namespace holdfast
 
 #endif  // HOLDFAST_COMMON_REPOSITORY_BLOB_CALLS_H_

@@ -17,6 +17,7 @@
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
 #include "common/io/xxh3_stream.h"
+#include "common/repository/blob_calls.h"
 #include "common/repository/deciding_marks.h"
 #include "common/repository/sealed_object.h"
 
@@ -305,7 +306,8 @@ class StoreCheck {
       HOLDFAST_RETURN_IF_ERROR(cancellation_.status());
       const std::string& backup_id = backup_ids_[index];
       const bool is_deleted = listing.deleted.contains(backup_id);
-      const absl::StatusOr<StoreRepository::LoadedManifest> loaded = store_.LoadManifest(backup_id);
+      absl::StatusOr<StoreRepository::LoadedManifest> loaded = store_.LoadManifest(backup_id);
+      if (IsUnread(loaded.status())) loaded = store_.LoadManifest(backup_id);
       if (absl::IsNotFound(loaded.status())) continue;  // pruned since it was listed
       if (!is_deleted) ++report_.backups_checked;
       if (!loaded.ok()) {
@@ -431,7 +433,8 @@ class StoreCheck {
     deciding.erase("");
     for (const std::string& name : deciding) {
       HOLDFAST_RETURN_IF_ERROR(cancellation_.status());
-      const absl::Status status = store_.ReadMark(name).status();
+      absl::Status status = store_.ReadMark(name).status();
+      if (IsUnread(status)) status = store_.ReadMark(name).status();
       if (status.ok() || absl::IsNotFound(status)) continue;
       HOLDFAST_RETURN_IF_ERROR(
           Report(absl::StrCat(MarksPath(store_.store_id()), "/", name), status, {}));
@@ -453,24 +456,44 @@ class StoreCheck {
       progress_.bytes_total += BytesToDo(object);
     }
     TellProgress();
+    std::vector<const ClaimedObject*> unread;
     for (const auto& [key, object] : objects_) {
-      HOLDFAST_RETURN_IF_ERROR(cancellation_.status());
-      const bool is_read = IsRead(object);
-      const uint64_t bytes_done = progress_.bytes_done + BytesToDo(object);
-      const std::string path = ObjectPath(store_.store_id(), object.entry.name());
-      absl::Status status = CheckObjectBeginning(store_, object.entry);
-      if (!absl::IsNotFound(status)) report_.bytes_read += kSealedHeaderSizeBytes;
-      if (status.ok() && is_read) status = ReadObject(path, object);
-      if (!status.ok()) {
-        HOLDFAST_RETURN_IF_ERROR(Report(path, status, IdsOf(object.backups)));
-        unreadable_objects_.insert(object.entry.name());
-      }
-      ++report_.objects_checked;
-      ++progress_.objects_done;
-      progress_.bytes_done = bytes_done;
-      TellProgress();
+      HOLDFAST_ASSIGN_OR_RETURN(const bool is_told, CheckObject(object, /*may_be_unread=*/true));
+      if (!is_told) unread.push_back(&object);
+    }
+    for (const ClaimedObject* const object : unread) {
+      HOLDFAST_RETURN_IF_ERROR(CheckObject(*object, /*may_be_unread=*/false).status());
     }
     return absl::OkStatus();
+  }
+
+  // Checks one object, and reports what is wrong. False, and nothing is reported, where it could
+  // not be read and that may be.
+  absl::StatusOr<bool> CheckObject(const ClaimedObject& object, bool may_be_unread) {
+    HOLDFAST_RETURN_IF_ERROR(cancellation_.status());
+    const uint64_t bytes_before = progress_.bytes_done;
+    const std::string path = ObjectPath(store_.store_id(), object.entry.name());
+    absl::Status status = CheckObjectBeginning(store_, object.entry);
+    if (!absl::IsNotFound(status)) report_.bytes_read += kSealedHeaderSizeBytes;
+    if (status.ok() && IsRead(object)) status = ReadObject(path, object);
+    if (may_be_unread && IsUnread(status)) {
+      HOLDFAST_RETURN_IF_ERROR(store_.CheckThatOnlyTheFileFailed(status));
+      progress_.bytes_done = bytes_before;
+      return false;
+    }
+    if (!status.ok()) {
+      HOLDFAST_RETURN_IF_ERROR(Report(path, status, IdsOf(object.backups)));
+      unreadable_objects_.insert(object.entry.name());
+    }
+    ++report_.objects_checked;
+    ++progress_.objects_done;
+    progress_.bytes_done = bytes_before + BytesToDo(object);
+    TellProgress();
+    return true;
+  }
+
+  static bool IsUnread(const absl::Status& status) {
+    return !status.ok() && !IsProofOfDamage(status);
   }
 
   // What it counts for in the progress.
@@ -487,6 +510,7 @@ class StoreCheck {
           [&](uint32_t index) { return backup_ids_[index] == options_.only_backup_id; });
       if (!is_needed) return false;
     }
+    if (options_.also_read.contains(object.entry.name())) return true;
     // The identity is a keyed hash or random: any part of it spreads evenly.
     const absl::StatusOr<ParsedObjectName> name = ParseObjectName(object.entry.name());
     if (options_.shares <= 1 || !name.ok()) return true;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/base/cancellation.h"
@@ -42,6 +43,8 @@ struct CheckOptions {
   uint32_t shares = 1;
   // With read_data: only what this backup needs is read; all where empty.
   std::string only_backup_id = {};
+  // With read_data: the names of objects that are read, too, whatever share they belong to.
+  absl::flat_hash_set<std::string> also_read = {};
   // Also called for every file that is listed, before anything is known of what there is to do. May
   // be empty.
   std::function<void(const CheckProgress&)> on_progress;
@@ -65,6 +68,9 @@ struct CheckReport {
 // manifests holds, every object that one names is there with the right length and header, and, with
 // read_data, every byte of it authenticates and every file has its checksum. (A file that does not
 // lie in one piece of one object is only compared where all data is read; Holdfast writes none.)
+//
+// A file that can't be read, without being cut or missing, is read once more before that counts, an
+// object after all others: an error that passes says nothing of what is stored.
 //
 // An error is returned only where the check itself could not be made (unreachable, cancelled).
 absl::StatusOr<CheckReport> CheckStore(StoreRepository& store, const CheckOptions& options,

@@ -147,6 +147,9 @@ absl::StatusOr<BackupListing> StoreRepository::ListBackups() {
       backup.is_damaged = true;
       const absl::StatusOr<Mark> mark = ReadMark(deciding.health);
       if (mark.ok()) {
+        backup.needs_drill = mark->needs_drill();
+        backup.damaged_objects.assign(mark->damaged_objects().begin(),
+                                      mark->damaged_objects().end());
         listing.damaged_objects.insert(mark->damaged_objects().begin(),
                                        mark->damaged_objects().end());
       } else {

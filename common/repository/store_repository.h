@@ -43,6 +43,10 @@ struct ListedBackup {
   // By the newest of its damaged, checked and drilled marks. A mark of damage that can't be read
   // counts; one that proves does not.
   bool is_damaged = false;
+  // What that mark says, as far as it can be read: the objects that are not whole, and whether only
+  // a drill can tell that the backup is good after all.
+  std::vector<std::string> damaged_objects;
+  bool needs_drill = false;
   // When it was last proven restorable by a drill; InfinitePast where it never was, or was found
   // damaged since.
   absl::Time drill_time = absl::InfinitePast();

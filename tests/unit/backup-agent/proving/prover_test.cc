@@ -1,7 +1,9 @@
 #include "backup-agent/proving/prover.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -59,7 +61,7 @@ class ProverTest : public testing::Test {
   }
 
   void Open() {
-    ASSERT_OK_AND_ASSIGN(const Repository repository, Repository::Open(blobs_));
+    ASSERT_OK_AND_ASSIGN(const Repository repository, Repository::Open(faults_));
     ASSERT_OK_AND_ASSIGN(repository_, repository.OpenStore(store_id_, master_key_));
     prover_.emplace(*repository_, master_key_, clock_, SystemRandom());
   }
@@ -71,7 +73,7 @@ class ProverTest : public testing::Test {
     return prover_->Check(share, shares, progress_, nullptr, cancellation_.token());
   }
 
-  absl::Status Remember(const ProofFindings& found) {
+  absl::Status Remember(ProofFindings found) {
     return prover_->Remember(found, nullptr, cancellation_.token());
   }
 
@@ -84,6 +86,37 @@ class ProverTest : public testing::Test {
     }
     ADD_FAILURE() << "the backups share nothing";
     return "";
+  }
+  std::string ObjectOfSecondAlone() const {
+    for (const auto& object : second_.files.objects()) {
+      const auto& known = first_.files.objects();
+      if (std::none_of(known.begin(), known.end(),
+                       [&](const auto& one) { return one.name() == object.name(); })) {
+        return object.name();
+      }
+    }
+    ADD_FAILURE() << "the second backup has nothing of its own";
+    return "";
+  }
+  // From now on so many reads of an object fail, as those of a bad sector do.
+  void FailReads(const std::string& object_name, int times) {
+    faults_.Inject({.operation = FaultBlobStore::Operation::kRead,
+                    .name_contains = object_name,
+                    .times = times,
+                    .status = absl::UnavailableError("Input/output error")});
+  }
+  // The share of so many that an object belongs to, and one that it does not.
+  std::pair<uint32_t, uint32_t> SharesOf(const std::string& object_name, uint32_t shares) {
+    std::pair<uint32_t, uint32_t> own_and_other;
+    const std::string whole = blobs_.Read(ObjectPath(store_id_, object_name));
+    Damage(object_name);
+    for (uint32_t share = 0; share < shares; ++share) {
+      const absl::StatusOr<ProofFindings> found = Check(share, shares);
+      EXPECT_OK(found);
+      (found->findings.empty() ? own_and_other.second : own_and_other.first) = share;
+    }
+    blobs_.Write(ObjectPath(store_id_, object_name), whole);
+    return own_and_other;
   }
   void Damage(const std::string& object_name) {
     const std::string path = ObjectPath(store_id_, object_name);
@@ -108,6 +141,7 @@ class ProverTest : public testing::Test {
   TempDir directory_;
   FakeClock clock_;
   MemoryBlobStore blobs_;
+  FaultBlobStore faults_{blobs_};  // what the prover sees
   const MasterKey master_key_ = MasterKey::Generate();
   CancellationSource cancellation_;
   std::unique_ptr<TestStore> store_;
@@ -180,6 +214,83 @@ TEST_F(ProverTest, BackupThatWasMendedIsFoundWholeAgain) {
   EXPECT_THAT(listing_.damaged_objects, IsEmpty());
 }
 
+TEST_F(ProverTest, ErrorOfReadingThatPassesIsNoDamage) {
+  FailReads(SharedObject(), 1);
+  ASSERT_OK_AND_ASSIGN(const ProofFindings found, Check(0, 1));
+  EXPECT_THAT(found.findings, IsEmpty());
+  ASSERT_OK(Remember(found));
+  EXPECT_FALSE(Listed(second_)->is_damaged);
+}
+
+TEST_F(ProverTest, WhatCouldNotBeReadTwiceIsTakenForDamagedUntilItIsReadAgain) {
+  constexpr uint32_t kShares = 5;
+  const std::string object = SharedObject();
+  const uint32_t other = SharesOf(object, kShares).second;
+  FailReads(object, 1'000);
+  ASSERT_OK_AND_ASSIGN(const ProofFindings found, Check(0, 1));
+  ASSERT_THAT(found.findings, SizeIs(1));
+  EXPECT_THAT(found.findings[0].status, StatusIs(absl::StatusCode::kUnavailable));
+  ASSERT_OK(Remember(found));
+  EXPECT_TRUE(Listed(first_)->is_damaged);
+  EXPECT_TRUE(Listed(second_)->is_damaged);
+  EXPECT_THAT(listing_.damaged_objects, ElementsAre(object)) << "the next run writes it anew";
+
+  faults_.Clear();
+  ASSERT_OK_AND_ASSIGN(const ProofFindings again, Check(other, kShares));
+  EXPECT_THAT(again.findings, IsEmpty());
+  ASSERT_OK(Remember(again));
+  EXPECT_FALSE(Listed(first_)->is_damaged);
+  EXPECT_FALSE(Listed(second_)->is_damaged);
+  EXPECT_THAT(listing_.damaged_objects, IsEmpty());
+}
+
+TEST_F(ProverTest, WhatIsMarkedAsDamagedIsReadByEveryCheck) {
+  constexpr uint32_t kShares = 5;
+  const std::string object = SharedObject();
+  const auto [own, other] = SharesOf(object, kShares);
+  Damage(object);
+  ASSERT_OK_AND_ASSIGN(const ProofFindings unmarked, Check(other, kShares));
+  EXPECT_THAT(unmarked.findings, IsEmpty());
+  ASSERT_OK_AND_ASSIGN(const ProofFindings found, Check(own, kShares));
+  ASSERT_OK(Remember(found));
+  ASSERT_OK_AND_ASSIGN(const ProofFindings still, Check(other, kShares));
+  EXPECT_THAT(still.findings, SizeIs(1));
+  ASSERT_OK(Remember(still));
+  EXPECT_TRUE(Listed(second_)->is_damaged);
+}
+
+TEST_F(ProverTest, BackupIsTrustedAgainOnlyOnceAllOfItIsWhole) {
+  constexpr uint32_t kShares = 50;
+  const std::string own_object = ObjectOfSecondAlone();
+  const uint32_t other = SharesOf(own_object, kShares).second;
+  FailReads(SharedObject(), 1'000);
+  ASSERT_OK_AND_ASSIGN(const ProofFindings found, Check(0, 1));
+  ASSERT_OK(Remember(found));
+  faults_.Clear();
+  Damage(own_object);
+  ASSERT_OK_AND_ASSIGN(ProofFindings again, Check(other, kShares));
+  EXPECT_THAT(again.findings, IsEmpty()) << "the share does not have it";
+  ASSERT_OK(prover_->Remember(again, nullptr, cancellation_.token()));
+  ASSERT_THAT(again.findings, SizeIs(1)) << "but what is trusted again is read whole";
+  EXPECT_EQ(again.findings[0].path, ObjectPath(store_id_, own_object));
+  EXPECT_FALSE(Listed(first_)->is_damaged);
+  EXPECT_TRUE(Listed(second_)->is_damaged);
+  EXPECT_THAT(listing_.damaged_objects, UnorderedElementsAre(own_object, SharedObject()));
+}
+
+TEST_F(ProverTest, NewMarkSaysWhatTheOneBeforeSaid) {
+  Damage(SharedObject());
+  ASSERT_OK_AND_ASSIGN(const ProofFindings found, Check(0, 1));
+  ASSERT_OK(Remember(found));
+  ASSERT_OK(blobs_.Delete(ObjectPath(store_id_, ObjectOfSecondAlone())));
+  // The structure shows what is missing, and nothing of what is inside.
+  ASSERT_OK_AND_ASSIGN(const ProofFindings structure, Check(0, 0));
+  ASSERT_OK(Remember(structure));
+  Listed(second_);
+  EXPECT_THAT(listing_.damaged_objects,
+              UnorderedElementsAre(SharedObject(), ObjectOfSecondAlone()));
+}
+
 TEST_F(ProverTest, SharesTogetherReadEveryObjectOnce) {
   constexpr uint32_t kShares = 5;
   uint64_t bytes = 0;
@@ -220,6 +331,10 @@ TEST_F(ProverTest, BackupThatIsWholeButWrongIsFoundByADrillAlone) {
   ASSERT_OK(Remember(found));
   EXPECT_TRUE(Listed(wrong)->is_damaged);
   EXPECT_FALSE(Listed(second_)->is_damaged);
+  // Nor can a check tell that it is good.
+  ASSERT_OK_AND_ASSIGN(const ProofFindings again, Check(0, 1));
+  ASSERT_OK(Remember(again));
+  EXPECT_TRUE(Listed(wrong)->is_damaged);
 }
 
 TEST_F(ProverTest, ScratchPlaceOfAKilledDrillIsEmptiedFirst) {
