@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "backup-agent/transfer/awaited_blob_store.h"
 #include "backup-agent/transfer/backup_run.h"
 #include "backup-agent/transfer/destination.h"
 #include "backup-agent/transfer/transfer_limits.h"
@@ -111,6 +112,7 @@ void Describe(const ProofFindings& found, v1::Proof& proof) {
     *proof.mutable_restore_duration() = ToProto(found.restore_duration);
   }
   proof.set_damage_count(found.findings.size() + found.mended.size());
+  proof.set_repaired_count(found.mended.size());
   const auto add = [&proof](const CheckFinding& finding, const std::string& repaired_from) {
     if (proof.damages_size() >= kDamagesShownMax) return;
     v1::Proof::Damage& damage = *proof.add_damages();
@@ -136,16 +138,16 @@ void Describe(const ProofFindings& found, v1::Proof& proof) {
     return;
   }
   const CheckFinding& first = found.findings.front();
-  proof.set_error(absl::StrCat(first.path, ": ", WithoutPath(first),
-                               found.findings.size() == 1
-                                   ? std::string()
-                                   : absl::StrCat("; and ", found.findings.size() - 1, " more"),
-                               ". The next run writes anew what is missing of the newest backup"));
+  proof.set_error(absl::StrCat(
+      first.path, ": ", WithoutPath(first),
+      found.findings.size() == 1 ? std::string()
+                                 : absl::StrCat("; and ", found.findings.size() - 1, " more"),
+      found.not_mended.empty() ? std::string() : absl::StrCat("; not mended: ", found.not_mended)));
 }
 
-// Another destination that what is damaged may be mended from.
+// Another destination that what is damaged may be mended from. Its calls run on its own threads.
 struct Source {
-  std::string name;
+  std::shared_ptr<Destination> destination;
   std::shared_ptr<OpenDestination> open;
 };
 
@@ -160,14 +162,17 @@ absl::StatusOr<ProofFindings> Mend(const ProofFindings& found, const OpenDestina
   std::map<std::string, std::string> names;  // by place
   for (const Source& source : sources) {
     others.push_back(source.open->store.get());
-    names[source.open->store->blobs().Describe()] = source.name;
+    names[source.open->store->blobs().Describe()] = source.destination->name();
   }
   StoreRepairer repairer(*open.repository, store_id, master_key, others, clock);
   HOLDFAST_RETURN_IF_ERROR(repairer.Open());
   HOLDFAST_RETURN_IF_ERROR(repairer.Repair(
       found.report, [&on_step](uint64_t, uint64_t) { on_step(); }, gone));
   for (const RepairedFile& file : repairer.files()) {
-    if (!file.status.ok()) continue;
+    if (!file.status.ok()) {
+      if (left.not_mended.empty()) left.not_mended = std::string(file.status.message());
+      continue;
+    }
     const auto finding =
         std::find_if(left.findings.begin(), left.findings.end(),
                      [&file](const CheckFinding& one) { return one.path == file.path; });
@@ -433,7 +438,8 @@ class BackupRunnerImpl : public BackupRunner {
     for (const v1::Destination& config : settings.destinations()) {
       if (config.name() != proof.destination_name()) *others.add_destinations() = config;
     }
-    const std::vector<Source> sources = OpenSources(others, memory, store_id, cancellation);
+    const ProgressCounter calls = MakeProgressCounter();
+    std::vector<Source> sources = OpenSources(others, memory, store_id, calls, cancellation, found);
     answers = AtEachDestination<ProofFindings>(
         one_destination, memory, store_id, "mend what is damaged",
         [found = std::move(found), sources, store_id, master_key = master_key_,
@@ -450,33 +456,81 @@ class BackupRunnerImpl : public BackupRunner {
               "remember what was found");
           return left;
         },
-        cancellation);
+        cancellation, {.stall_max = kMendMax, .steps = calls});
+    for (Source& source : sources) Close(source);
     return std::move(answers.front().result);
   }
 
-  // Other destinations that hold backups of the store, open, by name.
+  // Opens the other destinations that hold backups of the store; where one can't be read, says so
+  // in `found`. `calls` goes up with each call into one of them.
   std::vector<Source> OpenSources(const v1::Settings& settings,
                                   const agent::v1::StoreMemory& memory, const StoreId& store_id,
-                                  const Cancellation& cancellation) {
+                                  const ProgressCounter& calls, const Cancellation& cancellation,
+                                  ProofFindings& found) {
     std::vector<Source> sources;
-    for (Answer<std::shared_ptr<OpenDestination>>&answer :
-         AtEachDestination<std::shared_ptr<OpenDestination>>(
-             settings, memory, store_id, "open",
-             [](const std::shared_ptr<OpenDestination>&open, const Cancellation&,
-                const ProgressCounter&) {
-               return absl::StatusOr<std::shared_ptr<OpenDestination>>(open);
-             },
-             cancellation)) {
-      if (!answer.result.ok() || (*answer.result)->store == nullptr) continue;
-      sources.push_back({std::move(answer.destination_name), *std::move(answer.result)});
+    for (const v1::Destination& config : settings.destinations()) {
+      Source source = {.destination = std::make_shared<Destination>(config, 0, cancellation,
+                                                                    *dependencies_.clock, nullptr),
+                       .open = nullptr};
+      const absl::Status opened = OpenSource(memory, store_id, calls, source);
+      if (opened.ok() && source.open->store != nullptr) {
+        sources.push_back(std::move(source));
+        continue;
+      }
+      if (!opened.ok() && found.not_mended.empty()) {
+        found.not_mended = absl::StrCat("destination ", config.name(), ": ", opened.message());
+      }
+      Close(source);
     }
     return sources;
+  }
+
+  absl::Status OpenSource(const agent::v1::StoreMemory& memory, const StoreId& store_id,
+                          const ProgressCounter& calls, Source& source) {
+    if (WorkerPool::HasLeftBehind(source.destination->url())) return LeftBehindError();
+    OpenRequest request = MakeOpenRequest(*source.destination, memory, store_id);
+    request.open_blob_store = [destination = source.destination, calls,
+                               open_blob_store = dependencies_.open_blob_store](absl::string_view) {
+      return AwaitedBlobStore::Open(destination, open_blob_store, calls);
+    };
+    HOLDFAST_ASSIGN_OR_RETURN(source.open, OpenRepositoryAt(request));
+    return absl::OkStatus();
+  }
+
+  // Lets go of the place first, which needs the threads.
+  void Close(Source& source) const {
+    source.open.reset();
+    source.destination->Shutdown(dependencies_.clock->MonotonicNow() + kShutdownGrace);
+  }
+
+  static absl::Status LeftBehindError() {
+    return absl::UnavailableError(
+        "it is unresponsive: an earlier call into it has still not returned");
+  }
+
+  OpenRequest MakeOpenRequest(const Destination& destination, const agent::v1::StoreMemory& memory,
+                              const StoreId& store_id) const {
+    const auto remembered = memory.destinations().find(destination.name());
+    return {.open_blob_store = dependencies_.open_blob_store,
+            .url = destination.url(),
+            .pinned_repository_id =
+                remembered == memory.destinations().end() ? "" : remembered->second.repository_id(),
+            .store_id = store_id,
+            .master_key = master_key_,
+            .cancellation = destination.cancellation()};
   }
 
   template <typename T>
   struct Answer {
     std::string destination_name;
     absl::StatusOr<T> result;
+  };
+
+  // When a destination has stalled.
+  struct StallLimit {
+    absl::Duration stall_max = kListingMax;
+    // What shows that the work goes on; a counter of its own for each destination unless set.
+    ProgressCounter steps = nullptr;
   };
 
   // Opens each destination and does `work` there, on threads of the destination's own, at all of
@@ -487,49 +541,62 @@ class BackupRunnerImpl : public BackupRunner {
       absl::string_view what,
       const std::function<absl::StatusOr<T>(const std::shared_ptr<OpenDestination>&,
                                             const Cancellation&, const ProgressCounter&)>& work,
-      const Cancellation& cancellation = {}) {
+      const Cancellation& cancellation, const StallLimit& limit) {
     struct Asked {
       std::unique_ptr<Destination> destination;
-      ProgressCounter progress;
-      std::optional<Pending<absl::StatusOr<T>>> result;  // absent where it was not asked
+      Pending<absl::StatusOr<T>> result;
+      StallWatch watch;
+      absl::StatusOr<T>* answer;  // nullptr once it was given
     };
-    std::vector<Asked> asked;
+    std::vector<Answer<T>> answers;
     for (const v1::Destination& config : settings.destinations()) {
-      Asked& one = asked.emplace_back();
-      one.destination =
-          std::make_unique<Destination>(config, 0, cancellation, *dependencies_.clock, nullptr);
+      answers.push_back({config.name(), LeftBehindError()});
+    }
+    std::vector<Asked> asked;
+    for (int i = 0; i < settings.destinations_size(); ++i) {
+      const v1::Destination& config = settings.destinations(i);
       if (WorkerPool::HasLeftBehind(config.url())) continue;
-      one.progress = MakeProgressCounter();
-      const auto remembered = memory.destinations().find(config.name());
-      const OpenRequest request = {.open_blob_store = dependencies_.open_blob_store,
-                                   .url = config.url(),
-                                   .pinned_repository_id = remembered == memory.destinations().end()
-                                                               ? ""
-                                                               : remembered->second.repository_id(),
-                                   .store_id = store_id,
-                                   .master_key = master_key_,
-                                   .cancellation = one.destination->cancellation()};
-      one.result = one.destination->template Start<absl::StatusOr<T>>(
-          [request, work, progress = one.progress]() -> absl::StatusOr<T> {
+      auto destination =
+          std::make_unique<Destination>(config, 0, cancellation, *dependencies_.clock, nullptr);
+      const ProgressCounter progress = limit.steps == nullptr ? MakeProgressCounter() : limit.steps;
+      Pending<absl::StatusOr<T>> result = destination->template Start<absl::StatusOr<T>>(
+          [request = MakeOpenRequest(*destination, memory, store_id), work,
+           progress]() -> absl::StatusOr<T> {
             HOLDFAST_ASSIGN_OR_RETURN(const std::shared_ptr<OpenDestination> open,
                                       OpenRepositoryAt(request));
             return work(open, request.cancellation, progress);
           });
+      asked.push_back({.destination = std::move(destination),
+                       .result = std::move(result),
+                       .watch = StallWatch(*dependencies_.clock, limit.stall_max, progress),
+                       .answer = &answers[i].result});
     }
-    std::vector<Answer<T>> answers;
-    for (Asked& one : asked) {
-      if (!one.result.has_value()) {
-        answers.push_back({one.destination->name(),
-                           absl::UnavailableError("it is unresponsive: an earlier call into it has "
-                                                  "still not returned")});
-        continue;
-      }
-      answers.push_back(
-          {one.destination->name(),
-           one.destination->Await(std::move(*one.result), what, kListingMax, one.progress)});
-      one.destination->Shutdown(dependencies_.clock->MonotonicNow() + kShutdownGrace);
+    // All are watched at once, so that many that are stuck take no longer than one.
+    while (true) {
+      const auto next =
+          std::min_element(asked.begin(), asked.end(), [](const Asked& a, const Asked& b) {
+            return std::make_tuple(a.answer == nullptr, a.watch.deadline()) <
+                   std::make_tuple(b.answer == nullptr, b.watch.deadline());
+          });
+      if (next == asked.end() || next->answer == nullptr) break;
+      Destination& destination = *next->destination;
+      const absl::Status waited = next->result.AwaitUntil(
+          *dependencies_.clock, destination.cancellation(), next->watch.deadline());
+      if (absl::IsDeadlineExceeded(waited) && !next->watch.HasStalled()) continue;
+      *next->answer = destination.Await(next->result, what, next->watch);
+      next->answer = nullptr;
+      destination.Shutdown(dependencies_.clock->MonotonicNow() + kShutdownGrace);
     }
     return answers;
+  }
+  template <typename T>
+  std::vector<Answer<T>> AtEachDestination(
+      const v1::Settings& settings, const agent::v1::StoreMemory& memory, const StoreId& store_id,
+      absl::string_view what,
+      const std::function<absl::StatusOr<T>(const std::shared_ptr<OpenDestination>&,
+                                            const Cancellation&, const ProgressCounter&)>& work,
+      const Cancellation& cancellation) {
+    return AtEachDestination<T>(settings, memory, store_id, what, work, cancellation, StallLimit());
   }
 
   Dependencies dependencies_;

@@ -78,6 +78,7 @@ class Destination {
   const std::string& name() const { return config_.name(); }
   const std::string& url() const { return config_.url(); }
   int index() const { return index_; }
+  Clock& clock() const { return clock_; }
 
   // Cancelled when the destination leaves the run, or the run is cancelled.
   Cancellation cancellation() const { return gone_.token(); }
@@ -101,20 +102,33 @@ class Destination {
   }
 
   // Waits for the result of work that was started, until it gives no sign of progress for
-  // `stall_max`. Where the work failed or is stuck, the destination leaves the run.
+  // `stall_max`, or has stalled by `watch`. Where the work failed or is stuck, the destination
+  // leaves the run.
   template <typename R>
   R Await(Pending<R> pending, absl::string_view what, absl::Duration stall_max,
           const ProgressCounter& progress = nullptr) {
-    const absl::Status waited = pending.Await(clock_, cancellation(), stall_max, progress);
+    return Await(std::move(pending), what, StallWatch(clock_, stall_max, progress));
+  }
+  template <typename R>
+  R Await(Pending<R> pending, absl::string_view what, StallWatch watch) {
+    const absl::Status ended = AwaitEnd(pending, what, std::move(watch));
+    if (!ended.ok()) return R(ended);
+    R result = pending.Take();
+    if (!IsOk(result)) Leave(Annotate(StatusOf(result), what));
+    return result;
+  }
+
+  // Only waits until there is a result to take: OK, whatever that is. Why it is gone where it is,
+  // or leaves the run now, for the work is stuck.
+  template <typename R>
+  absl::Status AwaitEnd(const Pending<R>& pending, absl::string_view what, StallWatch watch) {
+    const absl::Status waited = pending.Await(clock_, cancellation(), watch);
     if (absl::IsDeadlineExceeded(waited) && IsActive()) {
       SetStuck();
       Leave(absl::UnavailableError(
           absl::StrCat(what, ": it is unresponsive, it ", waited.message())));
     }
-    if (!waited.ok()) return R(WhyGone());
-    R result = pending.Take();
-    if (!IsOk(result)) Leave(Annotate(StatusOf(result), what));
-    return result;
+    return waited.ok() ? waited : WhyGone();
   }
 
   // Marks it as stuck: the end of the run doesn't wait for its threads.

@@ -22,6 +22,52 @@ namespace holdfast {
 using ProgressCounter = std::shared_ptr<std::atomic<uint64_t>>;
 inline ProgressCounter MakeProgressCounter() { return std::make_shared<std::atomic<uint64_t>>(0); }
 
+// A StallWatch tells whether work that somebody waits for goes on: it has stalled once `progress`
+// (may be null) did not change for `stall_max`, from when the watch is made.
+//
+//   while (true) {
+//     … wait for the work until watch.deadline() …
+//     if (watch.HasStalled()) … give up …
+//   }
+//
+// Not thread-safe. `clock` must outlive it.
+class StallWatch {
+ public:
+  StallWatch(Clock& clock, absl::Duration stall_max, ProgressCounter progress = nullptr)
+      : clock_(&clock),
+        stall_max_(stall_max),
+        progress_(std::move(progress)),
+        last_progress_(ReadProgress()),
+        deadline_(clock.MonotonicNow() + stall_max) {}
+
+  // When it can have stalled at the earliest.
+  MonotonicTime deadline() const { return deadline_; }
+
+  // Where there was progress since the deadline was set, it is put off.
+  bool HasStalled() {
+    if (clock_->MonotonicNow() < deadline_) return false;
+    const uint64_t progress = ReadProgress();
+    if (progress == last_progress_) return true;
+    last_progress_ = progress;
+    deadline_ = clock_->MonotonicNow() + stall_max_;
+    return false;
+  }
+
+  absl::Status ToStatus() const {
+    return absl::DeadlineExceededError(
+        absl::StrCat("did not answer for ", absl::FormatDuration(stall_max_)));
+  }
+
+ private:
+  uint64_t ReadProgress() const { return progress_ == nullptr ? 0 : progress_->load(); }
+
+  Clock* clock_;
+  absl::Duration stall_max_;
+  ProgressCounter progress_;
+  uint64_t last_progress_;
+  MonotonicTime deadline_;
+};
+
 template <typename R>
 class Pending;
 
@@ -80,25 +126,32 @@ class Pending {
   // DEADLINE_EXCEEDED once `progress` (may be null) has not changed for `stall_max`.
   absl::Status Await(Clock& clock, const Cancellation& cancellation, absl::Duration stall_max,
                      const ProgressCounter& progress = nullptr) const {
+    StallWatch watch(clock, stall_max, progress);
+    return Await(clock, cancellation, watch);
+  }
+  absl::Status Await(Clock& clock, const Cancellation& cancellation, StallWatch& watch) const {
+    while (true) {
+      const absl::Status waited = AwaitUntil(clock, cancellation, watch.deadline());
+      if (!absl::IsDeadlineExceeded(waited) || cancellation.IsCancelled()) return waited;
+      if (watch.HasStalled()) return watch.ToStatus();
+    }
+  }
+
+  // Waits until there is a result: OK. The reason of `cancellation` once that is cancelled;
+  // DEADLINE_EXCEEDED at the deadline.
+  absl::Status AwaitUntil(Clock& clock, const Cancellation& cancellation,
+                          MonotonicTime deadline) const {
     CancellationCallback wake(cancellation, [state = state_] {
       MutexLock lock(&state->mutex);
       state->is_set.SignalAll();
     });
-    const auto read_progress = [&progress] { return progress == nullptr ? 0 : progress->load(); };
     MutexLock lock(&state_->mutex);
-    uint64_t last_progress = read_progress();
-    MonotonicTime deadline = clock.MonotonicNow() + stall_max;
     while (!state_->result.has_value()) {
       if (cancellation.IsCancelled()) return cancellation.status();
-      if (clock.WaitUntil(&state_->is_set, &state_->mutex, deadline)) continue;
-      const uint64_t now_progress = read_progress();
-      if (now_progress == last_progress) break;
-      last_progress = now_progress;
-      deadline = clock.MonotonicNow() + stall_max;
+      if (!clock.WaitUntil(&state_->is_set, &state_->mutex, deadline)) break;
     }
     if (state_->result.has_value()) return absl::OkStatus();
-    return absl::DeadlineExceededError(
-        absl::StrCat("did not answer for ", absl::FormatDuration(stall_max)));
+    return absl::DeadlineExceededError("there is no result yet");
   }
 
   bool IsReady() const {

@@ -34,6 +34,8 @@ inline constexpr absl::Duration kStallMax = absl::Seconds(30);
 // The same for what reports no progress on the way: the sync at the end of a file, a listing.
 inline constexpr absl::Duration kOperationMax = absl::Seconds(60);
 inline constexpr absl::Duration kListingMax = absl::Minutes(2);
+// The same for what is mended there: longer than any call into the place that it is mended from.
+inline constexpr absl::Duration kMendMax = absl::Minutes(5);
 
 // How long the end of a run waits for threads that are still in a call of a destination. Those that
 // are stuck even then are left behind.

@@ -824,6 +824,101 @@ TEST_F(BackupRunnerTest, PreparingSaysWhyAPlaceCanNotBeUsed) {
   EXPECT_OK(runner().PrepareDestination(destination)) << "it is used as it is";
 }
 
+TEST_F(BackupRunnerTest, ManyStuckDestinationsAreWaitedForNoLongerThanOne) {
+  FakeClock clock;
+  UseClock(clock);
+  Gate gate;
+  for (const char* const name : {"a", "b", "c"}) AddDestination(name);
+  Backup();
+  for (const char* const name : {"a", "b", "c"}) {
+    Hook(name, [&gate](BlobCall call, const std::string& /*name*/) {
+      if (call == BlobCall::kList) gate.Pass();
+      return absl::OkStatus();
+    });
+  }
+  absl::StatusOr<BackupRunner::Listing> listing;
+  Thread thread("list", [&] { listing = runner().ListBackups(settings_, memory_, {}); });
+  gate.AwaitArrival(3);
+  clock.AwaitWaiters(1);
+  clock.Advance(absl::Minutes(2));
+  // Nothing advances the clock again.
+  thread.Join();
+  ASSERT_OK(listing);
+  for (const char* const name : {"a", "b", "c"}) {
+    EXPECT_THAT(listing->errors.at(name), StatusIs(absl::StatusCode::kUnavailable)) << name;
+  }
+  gate.Open();
+}
+
+// --- Checks ----------------------------------------------------------------------------------
+
+class ProveTest : public BackupRunnerTest {
+ protected:
+  ProveTest() {
+    AddDestination("a");
+    AddDestination("b");
+    source_.SetFile(Name(kTable), Noise(1 << 20));
+  }
+
+  // Reads all that is at a destination.
+  v1::Proof Check(const std::string& destination) {
+    v1::Proof proof;
+    proof.set_kind(v1::Proof::KIND_CHECK);
+    proof.set_destination_name(destination);
+    proof.set_share(1);
+    proof.set_shares(1);
+    return runner().Prove(settings_, memory_, proof, std::make_shared<ProofProgress>(), {});
+  }
+  void DamageAnObject(const std::string& destination) {
+    Damage(destination, Names(destination, "objects").front());
+  }
+};
+
+TEST_F(ProveTest, WhatIsDamagedIsMendedFromAnotherDestination) {
+  const v1::Backup backup = Backup();
+  DamageAnObject("a");
+  const v1::Proof proof = Check("a");
+  EXPECT_EQ(proof.state(), v1::Proof::STATE_DAMAGED);
+  EXPECT_EQ(proof.damage_count(), 1u);
+  EXPECT_EQ(proof.repaired_count(), 1u);
+  EXPECT_EQ(proof.damages(0).repaired_from(), "b");
+  EXPECT_TRUE(Restore("a", backup.backup_id()) == source_.files());
+  EXPECT_EQ(Check("a").state(), v1::Proof::STATE_SUCCEEDED);
+}
+
+TEST_F(ProveTest, StuckSourceIsBlamedAndNotWhatIsMended) {
+  FakeClock clock;
+  UseClock(clock);
+  Backup();
+  DamageAnObject("a");
+  Gate gate;
+  Hook("b", [&gate](BlobCall call, const std::string& name) {
+    if (call == BlobCall::kGet && IsObject(name)) gate.Pass();
+    return absl::OkStatus();
+  });
+  v1::Proof proof;
+  Thread thread("prove", [&] { proof = Check("a"); });
+  gate.AwaitArrival();
+  clock.AwaitWaiters(2);  // who waits for a, and the thread of a that waits for b
+  clock.Advance(absl::Seconds(31));
+  thread.Join();
+  EXPECT_EQ(proof.state(), v1::Proof::STATE_DAMAGED);
+  EXPECT_EQ(proof.repaired_count(), 0u);
+  EXPECT_THAT(proof.error(), HasSubstr("not mended"));
+  EXPECT_THAT(proof.error(), HasSubstr(PathOf("b")));
+  EXPECT_THAT(proof.error(), HasSubstr("unresponsive"));
+
+  // It is b whose call has still not returned.
+  settings_.set_required_destinations(1);
+  observer_ = std::make_unique<RecordingObserver>();
+  const BackupRunOutcome outcome = Run();
+  ASSERT_OK(outcome.status);
+  EXPECT_THAT(outcome.backup->destination_names(), ElementsAre("a"));
+  EXPECT_THAT(observer_->run().destinations(1).error(), HasSubstr("still not returned"));
+  EXPECT_THAT(Check("a").error(), HasSubstr("not mended: destination b"));
+  gate.Open();
+}
+
 // --- Memory ----------------------------------------------------------------------------------
 
 #if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
