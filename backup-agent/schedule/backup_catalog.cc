@@ -34,10 +34,14 @@ auto LineageOf(const v1::Backup& backup) {
 }  // namespace
 
 bool IsHeldAt(const v1::Backup& backup, absl::string_view destination_name) {
-  const auto is_among = [&](const auto& names) {
-    return std::find(names.begin(), names.end(), destination_name) != names.end();
-  };
-  return is_among(backup.destination_names()) && !is_among(backup.damaged_destination_names());
+  const auto& names = backup.destination_names();
+  return std::find(names.begin(), names.end(), destination_name) != names.end() &&
+         !IsDamagedAt(backup, destination_name);
+}
+
+bool IsDamagedAt(const v1::Backup& backup, absl::string_view destination_name) {
+  const auto& names = backup.damaged_destination_names();
+  return std::find(names.begin(), names.end(), destination_name) != names.end();
 }
 
 bool IsHeldBy(const v1::Backup& backup, uint32_t destination_count_min) {

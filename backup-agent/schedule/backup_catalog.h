@@ -80,7 +80,10 @@ class BackupCatalog {
 // Whether a backup is at a destination, and not known to be damaged there.
 bool IsHeldAt(const v1::Backup& backup, absl::string_view destination_name);
 
-// Whether it is so at so many destinations.
+// Whether it is at a destination, and known to be damaged there.
+bool IsDamagedAt(const v1::Backup& backup, absl::string_view destination_name);
+
+// Whether it is held so at so many destinations.
 bool IsHeldBy(const v1::Backup& backup, uint32_t destination_count_min);
 
 }  // namespace holdfast

@@ -68,8 +68,12 @@ void AddDestination(const StoreKnowledge& known, const v1::Destination& destinat
   const bool lacks_newest =
       !known.catalog.backups().empty() && newest != &known.catalog.backups().front();
   if (lacks_newest || shown.consecutive_failures() > 0) {
+    const bool is_damaged = lacks_newest && IsDamagedAt(known.catalog.backups().front(), name);
     verdict.destinations_behind.push_back(
-        {name, shown.last_error().empty() ? shown.listing_error() : shown.last_error()});
+        {name, !shown.last_error().empty()      ? shown.last_error()
+               : !shown.listing_error().empty() ? shown.listing_error()
+               : is_damaged ? "it is damaged there; the next run writes anew what it lacks"
+                            : ""});
   } else if (!shown.listing_error().empty()) {
     verdict.unreadable_destinations.push_back({name, shown.listing_error()});
   }

@@ -324,6 +324,7 @@ void StoreSupervisor::EndRun(BackupRunOutcome outcome) {
     if (!known_.current.has_value()) return;  // it was given up
     const v1::Settings settings = known_.current->settings;
     known_.memory = std::move(outcome.memory);
+    for (const std::string& name : outcome.destinations_to_check) upkeep_->CheckSoon(name);
     ForgetDestinations(settings, known_.settings, known_.memory);
     if (outcome.backup.has_value()) {
       known_.current->run.set_backup_id(outcome.backup->backup_id());

@@ -467,23 +467,36 @@ std::vector<ProvableDestination> StoreUpkeep::Provable(const v1::Settings& setti
 }
 
 std::optional<v1::Proof> StoreUpkeep::ChooseDueProof(const UpkeepHost::View& view) const {
-  const MonotonicTime now = clock_.MonotonicNow();
+  const auto may_be_tried = [&](const std::string& name, v1::Proof::Kind kind) {
+    const auto not_before = not_before_.find({name, kind});
+    return not_before == not_before_.end() || clock_.MonotonicNow() >= not_before->second;
+  };
+  for (const std::string& name : to_check_soon_) {
+    if (may_be_tried(name, v1::Proof::KIND_CHECK)) return NextCheck(view.settings, name);
+  }
   for (const DueProof& due : FindDueProofs(view.settings.proving(),
                                            Provable(view.settings, view.holding), clock_.Now())) {
-    const auto not_before = not_before_.find({due.destination_name, due.kind});
-    if (not_before != not_before_.end() && now < not_before->second) continue;
-    v1::Proof proof;
-    proof.set_kind(due.kind);
-    proof.set_destination_name(due.destination_name);
-    if (due.kind == v1::Proof::KIND_CHECK) {
-      const auto memory = memories_.find(due.destination_name);
-      const uint32_t shares = view.settings.proving().read_data_days();
-      proof.set_shares(shares);
-      proof.set_share(memory == memories_.end() ? 1 : memory->second.next_share() % shares + 1);
-    }
-    return proof;
+    if (!may_be_tried(due.destination_name, due.kind)) continue;
+    if (due.kind == v1::Proof::KIND_CHECK) return NextCheck(view.settings, due.destination_name);
+    v1::Proof drill;
+    drill.set_kind(due.kind);
+    drill.set_destination_name(due.destination_name);
+    return drill;
   }
   return std::nullopt;
+}
+
+v1::Proof StoreUpkeep::NextCheck(const v1::Settings& settings,
+                                 const std::string& destination_name) const {
+  v1::Proof check;
+  check.set_kind(v1::Proof::KIND_CHECK);
+  check.set_destination_name(destination_name);
+  const uint32_t shares = settings.proving().read_data_days();
+  if (shares == 0) return check;  // the structure alone
+  const auto memory = memories_.find(destination_name);
+  check.set_shares(shares);
+  check.set_share(memory == memories_.end() ? 1 : memory->second.next_share() % shares + 1);
+  return check;
 }
 
 void StoreUpkeep::BeginProof(v1::Proof proof) {
@@ -493,6 +506,7 @@ void StoreUpkeep::BeginProof(v1::Proof proof) {
   proof.set_store_name(name_);
   proof.set_state(v1::Proof::STATE_RUNNING);
   *proof.mutable_start_time() = ToProto(now);
+  if (proof.kind() == v1::Proof::KIND_CHECK) to_check_soon_.erase(proof.destination_name());
   current_.emplace();
   agent::v1::ProofMemory& memory = memories_[proof.destination_name()];
   current_->earlier_time_us = LastTimeUs(memory, proof.kind());
@@ -522,7 +536,10 @@ void StoreUpkeep::EndProof(v1::Proof proof) {
   const bool was_made =
       proof.state() == v1::Proof::STATE_SUCCEEDED || proof.state() == v1::Proof::STATE_DAMAGED;
   if (was_made) {
-    memory.set_last_error(proof.error());
+    // What was mended is whole: written here was what had been proven elsewhere, and read back.
+    const bool is_well = proof.damage_count() == proof.repaired_count() &&
+                         (proof.state() == v1::Proof::STATE_SUCCEEDED || proof.damage_count() > 0);
+    memory.set_last_error(is_well ? "" : proof.error());
     if (proof.shares() > 1) memory.set_next_share(memory.next_share() + 1);
   } else {
     // Who named a backup is told; that it is not there says nothing of the destination.
@@ -601,6 +618,13 @@ absl::StatusOr<v1::Proof> StoreUpkeep::StartProof(const v1::StartProofRequest& r
   return current_->proof;
 }
 
+void StoreUpkeep::CheckSoon(const std::string& destination_name) {
+  MutexLock lock(&mutex_);
+  to_check_soon_.insert(destination_name);
+  next_look_ = clock_.MonotonicNow();
+  proof_wanted_.SignalAll();
+}
+
 const v1::Proof* StoreUpkeep::FindEnded(absl::string_view proof_id) const {
   const auto found = std::find_if(proofs_.begin(), proofs_.end(), [&](const v1::Proof& proof) {
     return proof.proof_id() == proof_id;
@@ -675,6 +699,7 @@ void StoreUpkeep::KeepDestinations(const std::set<std::string>& names) {
   MutexLock lock(&mutex_);
   std::erase_if(memories_, [&](const auto& entry) { return !names.contains(entry.first); });
   std::erase_if(prune_errors_, [&](const auto& entry) { return !names.contains(entry.first); });
+  std::erase_if(to_check_soon_, [&](const auto& name) { return !names.contains(name); });
   std::erase_if(removal_refusals_, [&](const auto& entry) { return !names.contains(entry.first); });
   std::erase_if(not_before_, [&](const auto& entry) { return !names.contains(entry.first.first); });
 }

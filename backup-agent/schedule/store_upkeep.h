@@ -109,6 +109,9 @@ class StoreUpkeep {
   // `settings` are those in force.
   absl::StatusOr<v1::Proof> StartProof(const v1::StartProofRequest& request,
                                        const v1::Settings& settings);
+  // The next check of this destination is due now, whatever the schedule says: something there is
+  // not as it should be.
+  void CheckSoon(const std::string& destination_name);
   absl::StatusOr<v1::Proof> GetProof(absl::string_view proof_id);
   absl::StatusOr<v1::ListProofsResponse> ListProofs(const v1::ListProofsRequest& request);
   absl::StatusOr<v1::Proof> CancelProof(absl::string_view proof_id);
@@ -166,6 +169,14 @@ class StoreUpkeep {
   std::vector<ProvableDestination> Provable(const v1::Settings& settings,
                                             const std::set<std::string>& holding) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // When a destination is checked or drilled next by itself; nullopt where it is not.
+  std::optional<absl::Time> NextTime(const v1::Proving& proving,
+                                     const ProvableDestination& destination,
+                                     v1::Proof::Kind kind) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The check of a destination that is next by the schedule.
+  v1::Proof NextCheck(const v1::Settings& settings, const std::string& destination_name) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void BeginProof(v1::Proof proof) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndProof(v1::Proof proof) ABSL_LOCKS_EXCLUDED(mutex_);
   void ShowEndedProof() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -192,6 +203,8 @@ class StoreUpkeep {
   std::map<std::pair<std::string, v1::Proof::Kind>, MonotonicTime> not_before_
       ABSL_GUARDED_BY(mutex_);
   MonotonicTime next_look_ ABSL_GUARDED_BY(mutex_);
+  // Of CheckSoon.
+  std::set<std::string> to_check_soon_ ABSL_GUARDED_BY(mutex_);
 
   ClockWitness clock_witness_ ABSL_GUARDED_BY(mutex_);
   bool is_pruning_ ABSL_GUARDED_BY(mutex_) = false;

@@ -1028,6 +1028,9 @@ BackupRunOutcome BackupRun::End(const absl::Status& status) {
   for (const std::unique_ptr<Destination>& destination : destinations_) {
     const size_t index = destination->index();
     const absl::Status failure = destination->failure();
+    if (index < held_.size() && held_[index].has_missing_objects) {
+      outcome.destinations_to_check.push_back(destination->name());
+    }
     // What a run that could not even look may have left is still to be looked for.
     const auto remembered = memory_.destinations().find(destination->name());
     agent::v1::DestinationMemory& memory = destination_memory[destination->name()];

@@ -62,6 +62,9 @@ struct BackupRunOutcome {
   std::optional<v1::Backup> backup;
   // What to remember now, also after a failure.
   agent::v1::StoreMemory memory;
+  // The names of the destinations where objects are missing that backups need: a check will tell
+  // which backups, and mark them.
+  std::vector<std::string> destinations_to_check = {};
 };
 
 // BackupRunner takes backups of one store: checkpoint, compare, seal once and send to every

@@ -43,6 +43,9 @@ struct HeldObjects {
   // whole.
   absl::flat_hash_map<ObjectIdentity, std::vector<repository::v1::ObjectEntry>> unnamed;
 
+  // Whether objects of that backup are missing or cut short; others may need them, too.
+  bool has_missing_objects = false;
+
   // Objects that are known to be damaged there: nothing that is written uses them.
   absl::flat_hash_set<std::string> damaged_objects;
 

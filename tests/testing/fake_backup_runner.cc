@@ -95,6 +95,11 @@ void FakeBackupRunner::WarnOf(const std::string& name, const std::string& warnin
   });
 }
 
+void FakeBackupRunner::FindMissingAt(const std::string& name) {
+  MutexLock lock(&mutex_);
+  Current().destinations_to_check.push_back(name);
+}
+
 void FakeBackupRunner::Send(uint64_t bytes) {
   RunObserver* observer = nullptr;
   {
@@ -132,6 +137,7 @@ BackupRunOutcome FakeBackupRunner::MakeOutcome(const std::vector<std::string>& d
   InProgress& run = Current();
   BackupRunOutcome outcome;
   outcome.memory = run.input.memory;
+  outcome.destinations_to_check = run.destinations_to_check;
   v1::Backup& backup = outcome.backup.emplace();
   const uint64_t ordinal = outcome.memory.last_ordinal() + 1;
   backup.set_backup_id(

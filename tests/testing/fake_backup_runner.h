@@ -25,6 +25,7 @@ struct FakeRunInProgress {
   bool has_asked = false;
   bool has_checkpoint = false;
   absl::Time checkpoint_time;
+  std::vector<std::string> destinations_to_check;
   std::optional<BackupRunOutcome> outcome;
 };
 
@@ -60,6 +61,8 @@ class FakeBackupRunner : public BackupRunner {
   void FailDestination(const std::string& name, const std::string& error);
   // A destination has something that somebody should look at.
   void WarnOf(const std::string& name, const std::string& warning);
+  // Objects are missing at a destination that backups need: the outcome will say so.
+  void FindMissingAt(const std::string& name);
   // Bytes were sent.
   void Send(uint64_t bytes);
   // It ends: these destinations hold the backup. The run is OK where they are as many as required.

@@ -69,6 +69,19 @@ TEST_F(StatusReportTest, DestinationWithoutTheNewestBackupIsBehind) {
   EXPECT_EQ(report.status.last_backup().backup_id(), "backup-1") << "both must hold it";
 }
 
+TEST_F(StatusReportTest, DestinationWhoseNewestBackupIsDamagedIsBehindUntilTheNextRun) {
+  v1::Backup backup;
+  backup.set_backup_id("backup-1");
+  backup.set_ordinal(1);
+  for (const char* const name : {"local", "share"}) backup.add_destination_names(name);
+  backup.add_damaged_destination_names("share");
+  known_.catalog.Add(backup, clock_.MonotonicNow());
+  EXPECT_THAT(Text(Report().verdict.destinations_behind),
+              ElementsAre("share: it is damaged there; the next run writes anew what it lacks"));
+  AddBackup(2, {"local", "share"});
+  EXPECT_THAT(Report().verdict.destinations_behind, IsEmpty());
+}
+
 TEST_F(StatusReportTest, DestinationThatCannotBeReadIsBehindOnlyIfItWas) {
   AddBackup(1, {"local", "share"});
   BackupRunner::Listing listing;

@@ -1240,6 +1240,38 @@ TEST_F(StoreSupervisorTest, DamageThatAProofFoundDegradesTheVerdict) {
   EXPECT_EQ(supervisor_->GetStatus().verdict(), v1::BackupStatus::VERDICT_DEGRADED);
 }
 
+TEST_F(StoreSupervisorTest, DamageThatWasMendedIsNoWorry) {
+  Start();
+  TakeBackup(1);
+  v1::Proof result;
+  result.set_state(v1::Proof::STATE_DAMAGED);
+  result.set_error("1 file was damaged, and mended from another destination");
+  result.set_damage_count(1);
+  result.set_repaired_count(1);
+  runner_.SetProof(result);
+  v1::StartProofRequest request;
+  request.set_kind(v1::Proof::KIND_CHECK);
+  ASSERT_OK_AND_ASSIGN(const v1::Proof begun,
+                       supervisor_->upkeep().StartProof(request, supervisor_->GetSettings()));
+  EXPECT_EQ(AwaitProofEnd(begun.proof_id()).state(), v1::Proof::STATE_DAMAGED);
+  EXPECT_THAT(supervisor_->GetStatus().reason(), Not(HasSubstr("damaged")));
+  EXPECT_EQ(supervisor_->GetStatus().destinations(0).proof_error(), "");
+}
+
+TEST_F(StoreSupervisorTest, RunThatFindsObjectsMissingIsFollowedByACheck) {
+  Start();
+  TriggerAnswer answer = Trigger(NewBackup());
+  runner_.AwaitRun(1);
+  runner_.MakeCheckpoint(100);
+  runner_.FindMissingAt("local");
+  runner_.Succeed(DestinationNames());
+  ASSERT_OK(answer.Await());
+  const v1::Proof check = runner_.AwaitProof(1);
+  EXPECT_EQ(check.kind(), v1::Proof::KIND_CHECK);
+  EXPECT_EQ(check.destination_name(), "local");
+  EXPECT_EQ(check.shares(), 30u);
+}
+
 TEST_F(StoreSupervisorTest, ADrillOfABackupThatIsNotThereSaysNothingOfTheDestination) {
   Start();
   TakeBackup(1);

@@ -401,9 +401,13 @@ TEST_F(BackupRunnerTest, ObjectThatIsGoneFromTheDestinationIsSentAgain) {
   for (const std::string& object : Names("a", "objects")) {
     std::filesystem::remove(absl::StrCat(PathOf("a"), "/", object));
   }
-  const v1::Backup backup = Backup();
-  EXPECT_TRUE(Restore("a", backup.backup_id()) == source_.files());
+  observer_ = std::make_unique<RecordingObserver>();
+  const BackupRunOutcome outcome = Run();
+  ASSERT_OK(outcome.status);
+  EXPECT_TRUE(Restore("a", outcome.backup->backup_id()) == source_.files());
   EXPECT_THAT(observer_->run().destinations(0).warning(), HasSubstr("missing"));
+  EXPECT_THAT(outcome.destinations_to_check, ElementsAre("a"));
+  EXPECT_THAT(Run().destinations_to_check, IsEmpty());
 }
 
 // --- Several destinations --------------------------------------------------------------------
