@@ -42,6 +42,7 @@ absl::Status ToStatus(const v1::Proof& proof) {
     case v1::Proof::STATE_CANCELLED:
       return absl::AbortedError(absl::StrCat("cancelled: ", proof.error()));
     default:
+      if (proof.no_such_backup()) return absl::NotFoundError(proof.error());
       return absl::FailedPreconditionError(absl::StrCat("could not be made: ", proof.error()));
   }
 }

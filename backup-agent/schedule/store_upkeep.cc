@@ -46,6 +46,10 @@ absl::Status NoBackupId(absl::string_view backup_id) {
 
 const char* Word(v1::Proof::Kind kind) { return kind == v1::Proof::KIND_DRILL ? "drill" : "check"; }
 
+std::string CouldNotBeMade(v1::Proof::Kind kind, absl::string_view error) {
+  return absl::StrCat("the last ", Word(kind), " could not be made: ", error);
+}
+
 const char* Word(v1::Proof::State state) {
   switch (state) {
     case v1::Proof::STATE_SUCCEEDED:
@@ -189,8 +193,16 @@ StoreUpkeep::StoreUpkeep(absl::string_view store_name, const Dependencies& depen
 
 void StoreUpkeep::Load(const agent::v1::StoreState& state) {
   MutexLock lock(&mutex_);
-  proofs_.assign(state.proofs().begin(), state.proofs().end());
   for (const auto& [name, memory] : state.proof_memories()) memories_[name] = memory;
+  for (v1::Proof proof : state.proofs()) {
+    if (proof.state() == v1::Proof::STATE_RUNNING) {
+      proof.set_state(v1::Proof::STATE_FAILED);
+      proof.set_error(std::string(kAgentStoppedError));
+      memories_[proof.destination_name()].set_last_error(
+          CouldNotBeMade(proof.kind(), proof.error()));
+    }
+    proofs_.push_back(std::move(proof));
+  }
   if (state.clock_look_time_us() != 0) {
     std::vector<ClockWitness::Gap> gaps;
     for (const agent::v1::ClockGap& gap : state.clock_gaps()) {
@@ -544,8 +556,7 @@ void StoreUpkeep::EndProof(v1::Proof proof) {
   } else {
     // Who named a backup is told; that it is not there says nothing of the destination.
     if (proof.state() == v1::Proof::STATE_FAILED && current_->proof.backup_id().empty()) {
-      memory.set_last_error(
-          absl::StrCat("the last ", Word(proof.kind()), " could not be made: ", proof.error()));
+      memory.set_last_error(CouldNotBeMade(proof.kind(), proof.error()));
     }
     not_before_[{proof.destination_name(), proof.kind()}] = clock_.MonotonicNow() + kProofRetry;
     SetLastTimeUs(memory, proof.kind(), current_->earlier_time_us);
@@ -707,7 +718,11 @@ void StoreUpkeep::KeepDestinations(const std::set<std::string>& names) {
 void StoreUpkeep::AddToState(agent::v1::StoreState& state) {
   MutexLock lock(&mutex_);
   clock_witness_.Look(clock_);
-  if (ended_.has_value()) *state.add_proofs() = *ended_;
+  if (ended_.has_value()) {
+    *state.add_proofs() = *ended_;
+  } else if (current_.has_value()) {
+    *state.add_proofs() = current_->proof;
+  }
   for (const v1::Proof& proof : proofs_) *state.add_proofs() = proof;
   for (const auto& [name, memory] : memories_) (*state.mutable_proof_memories())[name] = memory;
   state.set_clock_look_time_us(absl::ToUnixMicros(clock_witness_.last_look()));

@@ -352,6 +352,7 @@ class BackupRunnerImpl : public BackupRunner {
     } else {
       ended.set_state(v1::Proof::STATE_FAILED);
       ended.set_error(std::string(found.status().message()));
+      ended.set_no_such_backup(absl::IsNotFound(found.status()) && !proof.backup_id().empty());
     }
     return ended;
   }

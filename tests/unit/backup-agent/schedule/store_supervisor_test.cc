@@ -1320,6 +1320,11 @@ TEST_F(StoreSupervisorTest, ProofWhoseAgentWasKilledIsNotBegunAgainAtOnce) {
   const v1::Proof begun = runner_.AwaitProof(1);
   RestartFrom(SavedState());
   runner_.BlockProofs(false);
+  ASSERT_OK_AND_ASSIGN(const v1::Proof killed, supervisor_->upkeep().GetProof(begun.proof_id()));
+  EXPECT_EQ(killed.state(), v1::Proof::STATE_FAILED);
+  EXPECT_THAT(killed.error(), HasSubstr("the agent was stopped"));
+  EXPECT_THAT(supervisor_->GetStatus().destinations(0).proof_error(),
+              HasSubstr("could not be made: the agent was stopped"));
   clock_.Advance(absl::Minutes(11));
   EXPECT_NE(runner_.AwaitProof(2).kind(), begun.kind()) << "the other one is due";
   clock_.Advance(absl::Minutes(11));

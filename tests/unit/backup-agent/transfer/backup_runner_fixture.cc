@@ -95,6 +95,7 @@ BackupRunner& BackupRunnerTest::runner() {
          .master_key = &master_key_,
          .clock = clock_,
          .random = &SystemRandom(),
+         .scratch_directory = dir_.Path("scratch"),
          .open_blob_store =
              [this](absl::string_view url) -> absl::StatusOr<std::unique_ptr<BlobStore>> {
            HOLDFAST_ASSIGN_OR_RETURN(

@@ -923,6 +923,18 @@ TEST_F(ProveTest, StuckSourceIsBlamedAndNotWhatIsMended) {
   gate.Open();
 }
 
+TEST_F(ProveTest, DrillOfABackupThatIsNotThereSaysSo) {
+  Backup();
+  v1::Proof proof;
+  proof.set_kind(v1::Proof::KIND_DRILL);
+  proof.set_destination_name("a");
+  proof.set_backup_id("20000101T000000.000Z-00000000");
+  const v1::Proof ended =
+      runner().Prove(settings_, memory_, proof, std::make_shared<ProofProgress>(), {});
+  EXPECT_EQ(ended.state(), v1::Proof::STATE_FAILED);
+  EXPECT_TRUE(ended.no_such_backup());
+}
+
 // --- Memory ----------------------------------------------------------------------------------
 
 #if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
