@@ -32,6 +32,11 @@ std::string FormatWhen(absl::Time time, absl::Time now) {
                      : absl::StrCat("in ", DescribeDuration(time - now));
 }
 
+// Of what begins by itself.
+std::string FormatNext(absl::Time time, absl::Time now) {
+  return time <= now ? "due now" : FormatWhen(time, now);
+}
+
 // "caught up" of CAUSE_CAUGHT_UP.
 std::string LowerName(absl::string_view name, absl::string_view prefix) {
   return absl::StrReplaceAll(absl::AsciiStrToLower(absl::StripPrefix(name, prefix)), {{"_", " "}});
@@ -191,8 +196,21 @@ std::string FormatDestinationStatus(const v1::DestinationStatus& destination,
   }
   if (destination.has_last_drill_time()) {
     absl::StrAppend(&state, "; proven restorable ",
-                    FormatWhen(FromProto(destination.last_drill_time()), now), ", in ",
-                    DescribeDuration(FromProto(destination.last_drill_duration())));
+                    FormatWhen(FromProto(destination.last_drill_time()), now));
+    if (destination.has_last_drill_duration()) {
+      absl::StrAppend(&state, ", in ",
+                      DescribeDuration(FromProto(destination.last_drill_duration())));
+    }
+  } else if (destination.has_last_success_time()) {
+    absl::StrAppend(&state, "; never proven restorable");
+  }
+  if (destination.has_next_drill_time()) {
+    absl::StrAppend(&state, "; next drill ",
+                    FormatNext(FromProto(destination.next_drill_time()), now));
+  }
+  if (destination.has_next_check_time()) {
+    absl::StrAppend(&state, "; next check ",
+                    FormatNext(FromProto(destination.next_check_time()), now));
   }
   std::string text;
   AddLine(&text, "  destination",

@@ -42,26 +42,28 @@ absl::Status WrongField(absl::string_view field, absl::string_view rule) {
 
 }  // namespace
 
+std::optional<absl::Time> NextProofTime(const v1::Proving& proving,
+                                        const ProvableDestination& destination,
+                                        v1::Proof::Kind kind, absl::Time now) {
+  if (!destination.has_backups) return std::nullopt;
+  const bool is_drill = kind == v1::Proof::KIND_DRILL;
+  const absl::Duration interval =
+      is_drill ? FromProto(proving.drill_interval())
+               : (proving.read_data_days() > 0 ? kCheckInterval : absl::ZeroDuration());
+  if (interval <= absl::ZeroDuration()) return std::nullopt;
+  const agent::v1::ProofMemory& memory = destination.memory;
+  return now - Overdue(is_drill ? memory.last_drill_time_us() : memory.last_check_time_us(),
+                       memory.first_backup_time_us(), interval, now);
+}
+
 std::vector<DueProof> FindDueProofs(const v1::Proving& proving,
                                     const std::vector<ProvableDestination>& destinations,
                                     absl::Time now) {
   std::vector<std::pair<absl::Duration, DueProof>> due;
-  const auto add = [&](const ProvableDestination& destination, v1::Proof::Kind kind,
-                       int64_t last_time_us, absl::Duration interval) {
-    const absl::Duration overdue =
-        Overdue(last_time_us, destination.memory.first_backup_time_us(), interval, now);
-    if (overdue >= absl::ZeroDuration()) due.push_back({overdue, {destination.name, kind}});
-  };
-  const absl::Duration drill_interval = FromProto(proving.drill_interval());
   for (const ProvableDestination& destination : destinations) {
-    if (!destination.has_backups) continue;
-    if (proving.read_data_days() > 0) {
-      add(destination, v1::Proof::KIND_CHECK, destination.memory.last_check_time_us(),
-          kCheckInterval);
-    }
-    if (drill_interval > absl::ZeroDuration()) {
-      add(destination, v1::Proof::KIND_DRILL, destination.memory.last_drill_time_us(),
-          drill_interval);
+    for (const v1::Proof::Kind kind : {v1::Proof::KIND_CHECK, v1::Proof::KIND_DRILL}) {
+      const std::optional<absl::Time> time = NextProofTime(proving, destination, kind, now);
+      if (time.has_value() && *time <= now) due.push_back({now - *time, {destination.name, kind}});
     }
   }
   std::stable_sort(due.begin(), due.end(),

@@ -27,6 +27,12 @@ struct DueProof {
   v1::Proof::Kind kind = v1::Proof::KIND_UNSPECIFIED;
 };
 
+// When a destination is checked or drilled next by itself; past where it is due. nullopt where it
+// is never, as it has no backups or the settings say so.
+std::optional<absl::Time> NextProofTime(const v1::Proving& proving,
+                                        const ProvableDestination& destination,
+                                        v1::Proof::Kind kind, absl::Time now);
+
 // What is due now, the longest overdue first. A time that lies more than a day ahead is none: the
 // clock was set back, and what should have come by now has. Nothing is due within an hour of the
 // first backup.

@@ -628,7 +628,7 @@ void StoreSupervisor::ListDestinations() {
     known_.destinations.OnListed(settings, listing);
     if (listing.ok()) {
       known_.catalog.FinishListing(begin, *listing);
-      upkeep_->OnListed(known_.HoldingDestinations());
+      upkeep_->OnListed(known_.HoldingDestinations(), listing->drilled);
     }
   }
   if (wants_listing_) StartListing();

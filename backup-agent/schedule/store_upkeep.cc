@@ -696,13 +696,25 @@ absl::StatusOr<v1::Proof> StoreUpkeep::CancelProof(absl::string_view proof_id) {
 
 // --- What is known ---------------------------------------------------------------------------
 
-void StoreUpkeep::OnListed(const std::set<std::string>& holding) {
+void StoreUpkeep::OnListed(const std::set<std::string>& holding,
+                           const std::map<std::string, BackupRunner::Drilled>& drilled) {
   MutexLock lock(&mutex_);
   for (const std::string& name : holding) {
     agent::v1::ProofMemory& memory = memories_[name];
     if (memory.first_backup_time_us() == 0) {
       memory.set_first_backup_time_us(absl::ToUnixMicros(clock_.Now()));
     }
+  }
+  for (const auto& [name, drill] : drilled) {
+    agent::v1::ProofMemory& memory = memories_[name];
+    const int64_t time_us = absl::ToUnixMicros(drill.time);
+    if (memory.drilled_backup_id() == drill.backup_id || time_us <= memory.drilled_time_us()) {
+      continue;
+    }
+    // Another agent drilled it, or this one before it was adopted.
+    memory.set_drilled_backup_id(drill.backup_id);
+    memory.set_drilled_time_us(time_us);
+    memory.clear_drill_duration_us();
   }
 }
 
@@ -734,6 +746,18 @@ void StoreUpkeep::AddToState(agent::v1::StoreState& state) {
   }
 }
 
+std::optional<absl::Time> StoreUpkeep::NextTime(const v1::Proving& proving,
+                                                const ProvableDestination& destination,
+                                                v1::Proof::Kind kind) const {
+  const absl::Time now = clock_.Now();
+  std::optional<absl::Time> next = NextProofTime(proving, destination, kind, now);
+  const auto not_before = not_before_.find({destination.name, kind});
+  if (next.has_value() && not_before != not_before_.end()) {
+    next = std::max(*next, now + (not_before->second - clock_.MonotonicNow()));
+  }
+  return next;
+}
+
 void StoreUpkeep::AddToStatus(const v1::Settings& settings, const std::set<std::string>& holding,
                               v1::BackupStatus& status, VerdictInput& verdict) const {
   MutexLock lock(&mutex_);
@@ -742,6 +766,18 @@ void StoreUpkeep::AddToStatus(const v1::Settings& settings, const std::set<std::
   for (const ProvableDestination& destination : Provable(settings, holding)) {
     const std::string unproven = WhyNotProven(settings.proving(), destination, clock_.Now());
     if (!unproven.empty()) verdict.unproven.push_back({destination.name, unproven});
+    const auto shown =
+        std::find_if(status.mutable_destinations()->begin(), status.mutable_destinations()->end(),
+                     [&](const v1::DestinationStatus& one) {
+                       return one.destination_name() == destination.name;
+                     });
+    if (shown == status.mutable_destinations()->end()) continue;
+    const std::optional<absl::Time> check =
+        NextTime(settings.proving(), destination, v1::Proof::KIND_CHECK);
+    if (check.has_value()) *shown->mutable_next_check_time() = ToProto(*check);
+    const std::optional<absl::Time> drill =
+        NextTime(settings.proving(), destination, v1::Proof::KIND_DRILL);
+    if (drill.has_value()) *shown->mutable_next_drill_time() = ToProto(*drill);
   }
   for (v1::DestinationStatus& shown : *status.mutable_destinations()) {
     const std::string& name = shown.destination_name();
@@ -765,6 +801,7 @@ void StoreUpkeep::AddToStatus(const v1::Settings& settings, const std::set<std::
     if (memory.drilled_time_us() == 0) continue;
     shown.set_last_drill_backup_id(memory.drilled_backup_id());
     *shown.mutable_last_drill_time() = ToProto(absl::FromUnixMicros(memory.drilled_time_us()));
+    if (memory.drill_duration_us() == 0) continue;
     *shown.mutable_last_drill_duration() = ToProto(absl::Microseconds(memory.drill_duration_us()));
   }
 }

@@ -118,8 +118,10 @@ class StoreUpkeep {
 
   // --- What is known
 
-  // A listing has shown which destinations hold backups.
-  void OnListed(const std::set<std::string>& holding);
+  // A listing has shown which destinations hold backups, and what was last drilled there, by the
+  // marks of the backups: whoever did it, this is when they were last proven.
+  void OnListed(const std::set<std::string>& holding,
+                const std::map<std::string, BackupRunner::Drilled>& drilled);
   // Those that are not among these are the store's no longer.
   void KeepDestinations(const std::set<std::string>& names);
 

@@ -252,6 +252,11 @@ class BackupRunnerImpl : public BackupRunner {
         backup.add_destination_names(name);
         if (at_destination.is_damaged) backup.add_damaged_destination_names(name);
         if (at_destination.pinned) backup.set_pinned(true);
+        Drilled& drilled =
+            listing.drilled.try_emplace(name, Drilled{"", absl::InfinitePast()}).first->second;
+        if (at_destination.drill_time > drilled.time) {
+          drilled = {summary.backup_id(), at_destination.drill_time};
+        }
         if (at_destination.drill_time > FromProto(backup.drill_time())) {
           *backup.mutable_drill_time() = ToProto(at_destination.drill_time);
         }
@@ -263,6 +268,8 @@ class BackupRunnerImpl : public BackupRunner {
         hashes[listed->backups.back().summary.backup_id()] = listed->latest_hash;
       }
     }
+    std::erase_if(listing.drilled,
+                  [](const auto& entry) { return entry.second.backup_id.empty(); });
     for (auto& [backup_id, backup] : backups) {
       const auto hash = hashes.find(backup_id);
       if (hash != hashes.end()) backup.set_manifest_hash(hash->second);

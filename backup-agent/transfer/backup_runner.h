@@ -96,11 +96,17 @@ class BackupRunner {
 
   // Lists the backups at the destinations of `settings`, newest first by lineage; each names the
   // destinations that hold it. A destination that can't be read is left out and named in `errors`.
+  struct Drilled {
+    std::string backup_id;
+    absl::Time time;
+  };
   struct Listing {
     std::vector<v1::Backup> backups;
     std::map<std::string, absl::Status> errors;  // by destination name
     // What is known against places that could be read, by destination name.
     std::map<std::string, PlaceWarning> warnings = {};
+    // What a drill restored last, by destination name.
+    std::map<std::string, Drilled> drilled = {};
   };
   virtual absl::StatusOr<Listing> ListBackups(const v1::Settings& settings,
                                               const agent::v1::StoreMemory& memory,

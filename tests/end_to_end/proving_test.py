@@ -17,7 +17,9 @@ class ProvingTest(unittest.TestCase):
             self.assertEqual(drill["state"], "STATE_SUCCEEDED")
             self.assertEqual(drill["backup_id"], backup_id)
             self.assertEqual(drill["documents_done"], "1")
-            self.assertIn("proven restorable", instance.holdfast("status").stdout.decode())
+            status = instance.holdfast("status").stdout.decode()
+            self.assertIn("proven restorable", status)
+            self.assertNotIn("never proven", status)
             self.assertIn("proven restorable", instance.holdfast("backup", "list").stdout.decode())
             self.assertEqual(list((instance.home / "agent" / "scratch").rglob("*")), [],
                              "nothing of it is left")

@@ -47,6 +47,18 @@ TEST(FormatStatusTest, BeginsWithTheVerdict) {
   EXPECT_THAT(text, Not(HasSubstr("failures")));
 }
 
+TEST(FormatStatusTest, SaysWhetherBackupsAreProvenAndWhenTheyAreNext) {
+  v1::GetBackupStatusResponse response;
+  *response.add_stores() = HealthyStatus();
+  v1::DestinationStatus& destination = *response.mutable_stores(0)->mutable_destinations(0);
+  SetTime(kNow + absl::Hours(2), destination.mutable_next_drill_time());
+  SetTime(kNow - absl::Minutes(1), destination.mutable_next_check_time());
+  EXPECT_THAT(FormatStatus(response, kNow),
+              HasSubstr("; never proven restorable; next drill in 2 h; next check due now\n"));
+  SetTime(kNow - absl::Hours(3), destination.mutable_last_drill_time());
+  EXPECT_THAT(FormatStatus(response, kNow), HasSubstr("; proven restorable 3 h ago; next drill"));
+}
+
 TEST(FormatStatusTest, SaysWhatIsWrong) {
   v1::GetBackupStatusResponse response;
   v1::BackupStatus& status = *response.add_stores();

@@ -1272,6 +1272,40 @@ TEST_F(StoreSupervisorTest, RunThatFindsObjectsMissingIsFollowedByACheck) {
   EXPECT_EQ(check.shares(), 30u);
 }
 
+// An agent that is new here, as after an adoption, knows it by the marks of the backups.
+TEST_F(StoreSupervisorTest, WhatWasDrilledBeforeIsKnownByItsMark) {
+  BackupRunner::Listing listing;
+  v1::Backup& backup = listing.backups.emplace_back();
+  backup.set_backup_id("20261101T000000.000Z-00000001");
+  backup.add_destination_names("local");
+  const absl::Time drill_time = clock_.Now() - absl::Hours(5);
+  listing.drilled["local"] = {backup.backup_id(), drill_time};
+  runner_.SetListing(listing);
+  Start();
+  AwaitFirstBackupSeen();
+  const v1::DestinationStatus status = supervisor_->GetStatus().destinations(0);
+  EXPECT_EQ(status.last_drill_backup_id(), backup.backup_id());
+  EXPECT_EQ(FromProto(status.last_drill_time()), drill_time);
+  EXPECT_FALSE(status.has_last_drill_duration()) << "it was not this agent's";
+}
+
+TEST_F(StoreSupervisorTest, StatusTellsWhenBackupsAreProvenNext) {
+  Start();
+  runner_.AwaitListings(1);
+  TakeBackup(1);
+  AwaitFirstBackupSeen();
+  v1::DestinationStatus status = supervisor_->GetStatus().destinations(0);
+  EXPECT_FALSE(status.has_last_drill_time()) << "never proven";
+  EXPECT_EQ(FromProto(status.next_check_time()), clock_.Now() + absl::Hours(1));
+  EXPECT_EQ(FromProto(status.next_drill_time()), clock_.Now() + absl::Hours(1));
+  v1::Settings settings = supervisor_->GetSettings();
+  settings.mutable_proving()->clear_drill_interval();
+  ASSERT_OK(Update(settings));
+  status = supervisor_->GetStatus().destinations(0);
+  EXPECT_TRUE(status.has_next_check_time());
+  EXPECT_FALSE(status.has_next_drill_time());
+}
+
 TEST_F(StoreSupervisorTest, ADrillOfABackupThatIsNotThereSaysNothingOfTheDestination) {
   Start();
   TakeBackup(1);

@@ -935,6 +935,21 @@ TEST_F(ProveTest, DrillOfABackupThatIsNotThereSaysSo) {
   EXPECT_TRUE(ended.no_such_backup());
 }
 
+TEST_F(ProveTest, ListingTellsWhatWasDrilledLast) {
+  const v1::Backup first = Backup();
+  Backup();
+  Mark mark;
+  mark.set_kind(Mark::KIND_DRILLED);
+  mark.set_backup_id(first.backup_id());
+  const absl::Time time = absl::FromUnixSeconds(4'000'000'000);
+  ASSERT_OK(Open("b").store->AddMark(mark, time));
+  ASSERT_OK_AND_ASSIGN(const BackupRunner::Listing listing,
+                       runner().ListBackups(settings_, memory_, Cancellation()));
+  ASSERT_THAT(listing.drilled, SizeIs(1));
+  EXPECT_EQ(listing.drilled.at("b").backup_id, first.backup_id());
+  EXPECT_EQ(listing.drilled.at("b").time, time);
+}
+
 // --- Memory ----------------------------------------------------------------------------------
 
 #if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
