@@ -101,12 +101,14 @@ absl::Status CheckProving(const v1::Proving& proving) {
     return WrongField("read_data_days", "at most 365 days, or 0 for never");
   }
   const absl::Duration interval = FromProto(proving.drill_interval());
-  if (interval != absl::ZeroDuration() &&
-      (interval < kDrillIntervalMin || interval > kDrillIntervalMax)) {
+  if (!IsWellFormed(proving.drill_interval()) ||
+      (interval != absl::ZeroDuration() &&
+       (interval < kDrillIntervalMin || interval > kDrillIntervalMax))) {
     return WrongField("drill_interval", "from 1 hour to 366 days, or 0 for never");
   }
   const absl::Duration age_max = FromProto(proving.drill_age_max());
-  if (age_max < absl::ZeroDuration() || age_max > kDrillAgeMaxMax) {
+  if (!IsWellFormed(proving.drill_age_max()) || age_max < absl::ZeroDuration() ||
+      age_max > kDrillAgeMaxMax) {
     return WrongField("drill_age_max", "at most 10 years, or 0 for never");
   }
   return absl::OkStatus();

@@ -83,7 +83,8 @@ absl::StatusOr<RetentionPolicy> RetentionPolicy::Create(const v1::Retention& ret
     }
   }
   const absl::Duration within = FromProto(retention.keep_within());
-  if (within < absl::ZeroDuration() || within > kWithinMax) {
+  if (!IsWellFormed(retention.keep_within()) || within < absl::ZeroDuration() ||
+      within > kWithinMax) {
     return absl::InvalidArgumentError("retention.keep_within: is 0 to 10 years");
   }
   absl::TimeZone zone = absl::UTCTimeZone();

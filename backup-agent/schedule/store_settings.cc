@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "backup-agent/proving/proof_schedule.h"
 #include "backup-agent/retention/retention_policy.h"
@@ -34,6 +35,27 @@ v1::Settings SeedSettings(const AgentStoreConfig& config) {
   *settings.mutable_proving() = DefaultProving();
   return settings;
 }
+
+namespace {
+
+// A repository is a folder that holds nothing else, and what is inside of one place is lost with
+// it.
+absl::Status CheckThatNoneIsInside(const v1::Settings& settings) {
+  for (const v1::Destination& outer : settings.destinations()) {
+    // All of a remote is "rclone:REMOTE:".
+    const std::string folder =
+        absl::StrCat(outer.url(), absl::EndsWith(outer.url(), ":") ? "" : "/");
+    for (const v1::Destination& inner : settings.destinations()) {
+      if (&inner == &outer || !absl::StartsWith(inner.url(), folder)) continue;
+      return absl::InvalidArgumentError(absl::StrCat(
+          "destinations.url of ", inner.name(), ": ", inner.url(), " is inside of destination ",
+          outer.name(), " (", outer.url(), "); each needs a place of its own"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
 
 absl::StatusOr<v1::Settings> CheckSettings(v1::Settings settings,
                                            const std::string& key_fingerprint) {
@@ -67,6 +89,7 @@ absl::StatusOr<v1::Settings> CheckSettings(v1::Settings settings,
     destination.set_url(std::move(url));
     destination.clear_repository_id();
   }
+  HOLDFAST_RETURN_IF_ERROR(CheckThatNoneIsInside(settings));
   if (!settings.has_retention()) *settings.mutable_retention() = DefaultRetention();
   HOLDFAST_RETURN_IF_ERROR(RetentionPolicy::Create(settings.retention()).status());
   if (!settings.has_proving()) *settings.mutable_proving() = DefaultProving();

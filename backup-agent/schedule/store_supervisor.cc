@@ -721,11 +721,36 @@ void StoreSupervisor::UpdateSettings(const v1::Settings& settings, SettingsCallb
   });
 }
 
+std::map<std::string, std::string> StoreSupervisor::KnownRepositories(
+    const v1::Settings& settings, const std::vector<v1::Destination>& added) {
+  MutexLock lock(&mutex_);
+  std::map<std::string, std::string> names;
+  for (const v1::Destination& destination : settings.destinations()) {
+    const bool is_new = std::any_of(added.begin(), added.end(), [&](const v1::Destination& one) {
+      return one.name() == destination.name();
+    });
+    const auto memory = known_.memory.destinations().find(destination.name());
+    if (is_new || memory == known_.memory.destinations().end()) continue;
+    names.emplace(memory->second.repository_id(), destination.name());
+  }
+  names.erase("");
+  return names;
+}
+
 absl::StatusOr<v1::Settings> StoreSupervisor::ApplySettings(
     const v1::Settings& settings, const std::vector<v1::Destination>& added) {
+  std::map<std::string, std::string> names = KnownRepositories(settings, added);
   for (const v1::Destination& destination : added) {
-    HOLDFAST_RETURN_IF_ERROR(dependencies_.runner->PrepareDestination(destination),
-                             absl::StrCat("use the new destination ", destination.name()));
+    HOLDFAST_ASSIGN_OR_RETURN(const std::string repository_id,
+                              dependencies_.runner->PrepareDestination(destination),
+                              absl::StrCat("use the new destination ", destination.name()));
+    const auto [other, is_new] = names.emplace(repository_id, destination.name());
+    if (!is_new) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "destinations.url of ", destination.name(), ": the repository there is that of ",
+          other->second, " (", repository_id,
+          "): one is a link to the other, or a copy of it, and would not be a second place"));
+    }
   }
   std::optional<ScheduleTimes> times;
   if (settings.schedule().automatic()) {

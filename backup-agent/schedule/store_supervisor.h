@@ -161,6 +161,10 @@ class StoreSupervisor : private UpkeepHost {
   absl::StatusOr<v1::AcceptStoreResponse> TakeStoreAsItIs() ABSL_LOCKS_EXCLUDED(mutex_);
   void StartListing() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ListDestinations() ABSL_LOCKS_EXCLUDED(mutex_);
+  // The ids of the repositories of destinations that are not `added`, with their names.
+  std::map<std::string, std::string> KnownRepositories(const v1::Settings& settings,
+                                                       const std::vector<v1::Destination>& added)
+      ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<v1::Settings> ApplySettings(const v1::Settings& settings,
                                              const std::vector<v1::Destination>& added)
       ABSL_LOCKS_EXCLUDED(mutex_, save_mutex_);

@@ -191,9 +191,9 @@ std::string HowToMake(const std::string& url) {
                         : absl::StrCat("`rclone mkdir '", absl::StripPrefix(url, "rclone:"), "'`");
 }
 
-// Makes the repository, unless there is one.
-absl::Status PrepareAt(const BlobStoreOpener& open_blob_store, const std::string& url,
-                       absl::Time now) {
+// Makes the repository, unless there is one, and returns its id.
+absl::StatusOr<std::string> PrepareAt(const BlobStoreOpener& open_blob_store,
+                                      const std::string& url, absl::Time now) {
   absl::StatusOr<std::unique_ptr<BlobStore>> blobs = open_blob_store(url);
   if (absl::IsNotFound(blobs.status())) {
     return absl::FailedPreconditionError(
@@ -203,11 +203,14 @@ absl::Status PrepareAt(const BlobStoreOpener& open_blob_store, const std::string
                      HowToMake(url), "), and say this again"));
   }
   HOLDFAST_RETURN_IF_ERROR(blobs.status());
-  absl::Status opened = Repository::Open(**blobs).status();
-  if (!absl::IsNotFound(opened)) return opened;
-  const absl::Status created = Repository::Create(**blobs, now).status();
-  // Another agent may have made it at the same moment.
-  return absl::IsAlreadyExists(created) ? absl::OkStatus() : created;
+  absl::StatusOr<Repository> opened = Repository::Open(**blobs);
+  if (absl::IsNotFound(opened.status())) {
+    opened = Repository::Create(**blobs, now);
+    // Another agent may have made it at the same moment.
+    if (absl::IsAlreadyExists(opened.status())) opened = Repository::Open(**blobs);
+  }
+  HOLDFAST_RETURN_IF_ERROR(opened.status());
+  return opened->repository_id().ToText();
 }
 
 class BackupRunnerImpl : public BackupRunner {
@@ -364,21 +367,22 @@ class BackupRunnerImpl : public BackupRunner {
     return ended;
   }
 
-  absl::Status PrepareDestination(const v1::Destination& config) override {
+  absl::StatusOr<std::string> PrepareDestination(const v1::Destination& config) override {
     if (WorkerPool::HasLeftBehind(config.url())) {
       return absl::FailedPreconditionError(
           absl::StrCat("destination ", config.name(),
                        " is unresponsive: an earlier call into it has still not returned"));
     }
+    using Prepared = absl::StatusOr<std::string>;
     Destination destination(config, 0, Cancellation(), *dependencies_.clock, nullptr);
-    absl::Status prepared = destination.Await(
-        destination.Start<absl::Status>(
+    Prepared prepared = destination.Await(
+        destination.Start<Prepared>(
             [open_blob_store = dependencies_.open_blob_store, url = config.url(),
              now = dependencies_.clock->Now()] { return PrepareAt(open_blob_store, url, now); }),
         absl::StrCat("destination ", config.name()), kStallMax);
     destination.Shutdown(dependencies_.clock->MonotonicNow() + kShutdownGrace);
     if (prepared.ok()) return prepared;
-    return WithCode(prepared, absl::StatusCode::kFailedPrecondition);
+    return WithCode(prepared.status(), absl::StatusCode::kFailedPrecondition);
   }
 
  private:

@@ -157,10 +157,10 @@ class BackupRunner {
                           const v1::Proof& proof, const std::shared_ptr<ProofProgress>& progress,
                           const Cancellation& cancellation) = 0;
 
-  // Makes a repository at a destination, unless there is one. FAILED_PRECONDITION says why it can't
-  // be used. Only for a destination that somebody adds just now: of any other, an empty place is a
-  // share that is not mounted.
-  virtual absl::Status PrepareDestination(const v1::Destination& destination) = 0;
+  // Makes a repository at a destination, unless there is one, and returns its id.
+  // FAILED_PRECONDITION says why it can't be used. Only for a destination that somebody adds just
+  // now: of any other, an empty place is a share that is not mounted.
+  virtual absl::StatusOr<std::string> PrepareDestination(const v1::Destination& destination) = 0;
 };
 
 }  // namespace holdfast

@@ -28,6 +28,13 @@ google::protobuf::Duration ToProto(absl::Duration duration) {
   return message;
 }
 
+bool IsWellFormed(const google::protobuf::Duration& duration) {
+  constexpr int32_t kNanosMax = 999'999'999;
+  return duration.nanos() >= -kNanosMax && duration.nanos() <= kNanosMax &&
+         (duration.seconds() <= 0 || duration.nanos() >= 0) &&
+         (duration.seconds() >= 0 || duration.nanos() <= 0);
+}
+
 absl::Time FromProto(const google::protobuf::Timestamp& timestamp) {
   return absl::FromUnixSeconds(timestamp.seconds()) + absl::Nanoseconds(timestamp.nanos());
 }

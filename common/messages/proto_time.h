@@ -12,6 +12,10 @@ namespace holdfast {
 google::protobuf::Timestamp ToProto(absl::Time time);
 google::protobuf::Duration ToProto(absl::Duration duration);
 
+// Whether a duration keeps the rules of the message: less than a second of nanoseconds, of the sign
+// of the seconds.
+bool IsWellFormed(const google::protobuf::Duration& duration);
+
 // What breaks the rules of the messages is read as well as it can be.
 absl::Time FromProto(const google::protobuf::Timestamp& timestamp);
 absl::Duration FromProto(const google::protobuf::Duration& duration);

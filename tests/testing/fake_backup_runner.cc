@@ -389,11 +389,20 @@ v1::Proof FakeBackupRunner::Prove(const v1::Settings& /*settings*/,
   return ended;
 }
 
-absl::Status FakeBackupRunner::PrepareDestination(const v1::Destination& destination) {
+absl::StatusOr<std::string> FakeBackupRunner::PrepareDestination(
+    const v1::Destination& destination) {
   MutexLock lock(&mutex_);
   prepared_.push_back(destination.name());
   const auto status = prepare_statuses_.find(destination.name());
-  return status == prepare_statuses_.end() ? absl::OkStatus() : status->second;
+  if (status != prepare_statuses_.end() && !status->second.ok()) return status->second;
+  const auto repository_id = repository_ids_.find(destination.name());
+  return repository_id == repository_ids_.end() ? absl::StrCat("repository of ", destination.name())
+                                                : repository_id->second;
+}
+
+void FakeBackupRunner::SetRepositoryId(const std::string& name, const std::string& repository_id) {
+  MutexLock lock(&mutex_);
+  repository_ids_[name] = repository_id;
 }
 
 }  // namespace holdfast

@@ -102,8 +102,10 @@ class FakeBackupRunner : public BackupRunner {
   // Checks and drills wait meanwhile, until they are cancelled.
   void BlockProofs(bool are_blocked);
 
-  // What PrepareDestination answers for a destination of this name; OK unless set.
+  // What PrepareDestination answers for a destination of this name; a repository of its own unless
+  // set.
   void SetPrepareStatus(const std::string& name, const absl::Status& status);
+  void SetRepositoryId(const std::string& name, const std::string& repository_id);
   // Those that were prepared, in order.
   std::vector<std::string> prepared() const;
 
@@ -125,7 +127,7 @@ class FakeBackupRunner : public BackupRunner {
   v1::Proof Prove(const v1::Settings& settings, const agent::v1::StoreMemory& memory,
                   const v1::Proof& proof, const std::shared_ptr<ProofProgress>& progress,
                   const Cancellation& cancellation) override;
-  absl::Status PrepareDestination(const v1::Destination& destination) override;
+  absl::StatusOr<std::string> PrepareDestination(const v1::Destination& destination) override;
 
  private:
   using InProgress = internal::FakeRunInProgress;
@@ -150,6 +152,7 @@ class FakeBackupRunner : public BackupRunner {
   bool are_listings_blocked_ ABSL_GUARDED_BY(mutex_) = false;
   bool is_listing_waiting_ ABSL_GUARDED_BY(mutex_) = false;
   std::map<std::string, absl::Status> prepare_statuses_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, std::string> repository_ids_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, absl::StatusOr<PruneReport>> prune_results_ ABSL_GUARDED_BY(mutex_);
   int prunes_ended_ ABSL_GUARDED_BY(mutex_) = 0;
   std::optional<PruneRequest> prune_request_ ABSL_GUARDED_BY(mutex_);

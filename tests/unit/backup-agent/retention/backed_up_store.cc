@@ -68,7 +68,7 @@ std::unique_ptr<BackupRunner> BackedUpStore::MakeRunner(
 
 absl::Status BackedUpStore::PrepareDestinations(BackupRunner& runner) const {
   for (const v1::Destination& destination : settings_.destinations()) {
-    HOLDFAST_RETURN_IF_ERROR(runner.PrepareDestination(destination));
+    HOLDFAST_RETURN_IF_ERROR(runner.PrepareDestination(destination).status());
   }
   return absl::OkStatus();
 }

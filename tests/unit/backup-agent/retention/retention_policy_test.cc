@@ -217,6 +217,10 @@ TEST_F(RetentionPolicyTest, WrongFieldsAreNamed) {
   EXPECT_THAT(RetentionPolicy::Create(retention_),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("retention.keep_weekly")));
   retention_.clear_keep_weekly();
+  retention_.mutable_keep_within()->set_seconds(1);
+  retention_.mutable_keep_within()->set_nanos(-999'999'999);
+  EXPECT_THAT(RetentionPolicy::Create(retention_),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("retention.keep_within")));
   retention_.mutable_keep_within()->set_seconds(-1);
   EXPECT_THAT(RetentionPolicy::Create(retention_),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("retention.keep_within")));

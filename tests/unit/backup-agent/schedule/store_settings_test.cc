@@ -83,6 +83,15 @@ TEST(StoreSettingsTest, EveryRuleIsChecked) {
               IsInvalid("destinations.url of local"));
   EXPECT_THAT(Check([](v1::Settings& s) { s.mutable_destinations(0)->set_url("/mnt/share"); }),
               IsInvalid("two destinations at file:///mnt/share"));
+  EXPECT_THAT(Check([](v1::Settings& s) { s.mutable_destinations(0)->set_url("/mnt/share/x"); }),
+              IsInvalid("destinations.url of local: file:///mnt/share/x is inside of destination "
+                        "share"));
+  EXPECT_OK(Check([](v1::Settings& s) { s.mutable_destinations(0)->set_url("/mnt/share2"); }));
+  EXPECT_THAT(Check([](v1::Settings& s) {
+                s.mutable_destinations(0)->set_url("rclone:r:");
+                s.mutable_destinations(1)->set_url("rclone:r:backups");
+              }),
+              IsInvalid("is inside of destination local"));
   EXPECT_THAT(Check([](v1::Settings& s) { s.set_required_destinations(3); }),
               IsInvalid("3 are required, but there are 2"));
 }

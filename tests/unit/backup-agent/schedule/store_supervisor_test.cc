@@ -1487,6 +1487,21 @@ TEST_F(StoreSupervisorTest, NewDestinationIsTriedBeforeItIsTaken) {
   EXPECT_THAT(runner_.prepared(), ElementsAre("share", "share")) << "the old one is not touched";
 }
 
+TEST_F(StoreSupervisorTest, LinkToAnotherDestinationIsRefused) {
+  Start();
+  TakeBackup(1);
+  runner_.SetRepositoryId("link", std::string(32, 'b'));  // as the runner says of those of runs
+  v1::Settings settings = supervisor_->GetSettings();
+  v1::Destination& link = *settings.add_destinations();
+  link.set_name("link");
+  link.set_url("/mnt/link");
+  EXPECT_THAT(Update(settings), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                         HasSubstr("the repository there is that of local")));
+  EXPECT_EQ(supervisor_->GetSettings().destinations_size(), 1);
+  runner_.SetRepositoryId("link", std::string(32, 'c'));
+  EXPECT_OK(Update(settings));
+}
+
 TEST_F(StoreSupervisorTest, DestinationThatMovedHoldsNothingYet) {
   Start();
   TakeBackup(1);

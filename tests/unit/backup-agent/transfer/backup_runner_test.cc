@@ -828,6 +828,21 @@ TEST_F(BackupRunnerTest, PreparingSaysWhyAPlaceCanNotBeUsed) {
   EXPECT_OK(runner().PrepareDestination(destination)) << "it is used as it is";
 }
 
+TEST_F(BackupRunnerTest, PreparingTellsWhichRepositoryIsThere) {
+  AddDestination("a");
+  AddDestination("b");
+  std::filesystem::create_directory_symlink(PathOf("a"), PathOf("link"));
+  v1::Destination link;
+  link.set_name("link");
+  link.set_url(absl::StrCat("file://", PathOf("link")));
+  ASSERT_OK_AND_ASSIGN(const std::string at_a,
+                       runner().PrepareDestination(settings_.destinations(0)));
+  EXPECT_THAT(runner().PrepareDestination(link), IsOkAndHolds(at_a));
+  ASSERT_OK_AND_ASSIGN(const std::string at_b,
+                       runner().PrepareDestination(settings_.destinations(1)));
+  EXPECT_NE(at_a, at_b);
+}
+
 TEST_F(BackupRunnerTest, ManyStuckDestinationsAreWaitedForNoLongerThanOne) {
   FakeClock clock;
   UseClock(clock);
