@@ -11,8 +11,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/synchronization/blocking_counter.h"
-#include "absl/synchronization/mutex.h"
+#include "common/base/mutex.h"
 #include "etcd.grpc.pb.h"
 #include "grpcpp/alarm.h"
 #include "grpcpp/grpcpp.h"
@@ -26,6 +25,7 @@ namespace {
 constexpr absl::string_view kCollection = "bench";
 constexpr size_t kBatchBytesMax = size_t{2} << 20;
 constexpr uint64_t kBatchDocumentsMax = 500;
+constexpr int kCallsAtOnce = 256;
 
 std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
   grpc::ChannelArguments arguments;
@@ -50,6 +50,30 @@ uint64_t Scatter(uint64_t number) {
   z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
   return z ^ (z >> 31);
 }
+
+// Counts what is under way.
+class InFlight {
+ public:
+  void Add() {
+    MutexLock lock(&mutex_);
+    ++count_;
+  }
+  void Remove() {
+    MutexLock lock(&mutex_);
+    --count_;
+    changed_.SignalAll();
+  }
+  // Returns once there are at most so many.
+  void AwaitAtMost(int count) {
+    MutexLock lock(&mutex_);
+    while (count_ > count) changed_.Wait(&mutex_);
+  }
+
+ private:
+  Mutex mutex_;
+  CondVar changed_;
+  int count_ ABSL_GUARDED_BY(mutex_) = 0;
+};
 
 // Makes one call; `done` is told how it ended.
 using Done = std::function<void(const grpc::Status&)>;
@@ -134,9 +158,9 @@ std::unique_ptr<Caller> MakeCaller(const Server& server) {
 // One client: makes call after call until the end.
 class Client {
  public:
-  // All that is given must outlive this. Counts `ended` down after its last call.
+  // All that is given must outlive this. It leaves `running` after its last call.
   Client(Caller& caller, const LoadOptions& options, uint64_t seed, absl::Time start,
-         absl::Duration interval, absl::BlockingCounter& ended)
+         absl::Duration interval, InFlight& running)
       : caller_(caller),
         options_(options),
         state_(seed),
@@ -144,7 +168,9 @@ class Client {
         end_(measured_from_ + options.duration),
         interval_(interval),
         turn_(start + interval * (static_cast<double>(Scatter(seed) % 1000) / 1000)),
-        ended_(ended) {}
+        running_(running) {
+    running_.Add();
+  }
 
   void Start() { Next(); }
 
@@ -157,7 +183,7 @@ class Client {
   void Next() {
     const absl::Time now = absl::Now();
     if (std::max(now, turn_) >= end_) {
-      ended_.DecrementCount();
+      running_.Remove();
       return;
     }
     if (interval_ > absl::ZeroDuration() && turn_ > now) {
@@ -195,7 +221,7 @@ class Client {
   const absl::Time end_;
   const absl::Duration interval_;
   absl::Time turn_;
-  absl::BlockingCounter& ended_;
+  InFlight& running_;
   grpc::Alarm alarm_;
   std::vector<absl::Duration> latencies_;
   uint64_t failures_ = 0;
@@ -220,28 +246,20 @@ absl::Status Fill(const Server& server, uint64_t first, uint64_t count, size_t s
   if (server.kind == Server::Kind::kEtcd) {
     // It has no batches of use; many calls at once do.
     const std::unique_ptr<Caller> caller = MakeCaller(server);
-    absl::Mutex mutex;
-    absl::Status status;
-    int calls = 0;
+    InFlight calls;
+    std::atomic<int> failures = 0;
     for (uint64_t number = first; number < first + count; ++number) {
-      {
-        absl::MutexLock lock(&mutex);
-        mutex.Await(absl::Condition(
-            +[](int* n) { return *n < 256; }, &calls));
-        if (!status.ok()) break;
-        ++calls;
-      }
+      calls.AwaitAtMost(kCallsAtOnce - 1);
+      calls.Add();
       caller->Put(MakeDocumentId(number), MakeDocument(number, size_bytes),
-                  [&](const grpc::Status& s) {
-                    absl::MutexLock lock(&mutex);
-                    --calls;
-                    status.Update(ToAbsl(s));
+                  [&](const grpc::Status& status) {
+                    if (!status.ok()) ++failures;
+                    calls.Remove();
                   });
     }
-    absl::MutexLock lock(&mutex);
-    mutex.Await(absl::Condition(
-        +[](int* n) { return *n == 0; }, &calls));
-    return status;
+    calls.AwaitAtMost(0);
+    return failures == 0 ? absl::OkStatus()
+                         : absl::UnavailableError(absl::StrCat(failures.load(), " puts failed"));
   }
   const auto stub = v1::DocumentStore::NewStub(Connect(server.address));
   const uint64_t batch = std::clamp<uint64_t>(kBatchBytesMax / size_bytes, 1, kBatchDocumentsMax);
@@ -264,7 +282,7 @@ absl::Status Fill(const Server& server, uint64_t first, uint64_t count, size_t s
 absl::StatusOr<LoadResult> RunLoad(const Server& server, const LoadOptions& options) {
   std::vector<std::unique_ptr<Caller>> callers;
   for (int i = 0; i < options.connections; ++i) callers.push_back(MakeCaller(server));
-  absl::BlockingCounter ended(options.clients);
+  InFlight running;
   const absl::Duration interval =
       options.rate > 0 ? absl::Seconds(options.clients / options.rate) : absl::ZeroDuration();
   std::vector<std::unique_ptr<Client>> clients;
@@ -272,10 +290,10 @@ absl::StatusOr<LoadResult> RunLoad(const Server& server, const LoadOptions& opti
   for (int i = 0; i < options.clients; ++i) {
     clients.push_back(
         std::make_unique<Client>(*callers[static_cast<size_t>(i % options.connections)], options,
-                                 static_cast<uint64_t>(i) + 1, start, interval, ended));
+                                 static_cast<uint64_t>(i) + 1, start, interval, running));
   }
   for (const auto& client : clients) client->Start();
-  ended.Wait();
+  running.AwaitAtMost(0);
 
   LoadResult result;
   std::vector<absl::Duration> latencies;

@@ -132,8 +132,8 @@ void BM_ObjectIdentity(benchmark::State& state) {
   const std::string checksum(16, 'x');
   uint64_t number = 0;
   for (auto _ : state) {
-    benchmark::DoNotOptimize(ComputeObjectIdentity(key, FileEntry::KIND_TABLE, TheStoreId(), ++number,
-                                                   64 << 20, checksum));
+    benchmark::DoNotOptimize(ComputeObjectIdentity(key, FileEntry::KIND_TABLE, TheStoreId(),
+                                                   ++number, 64 << 20, checksum));
   }
   state.SetItemsProcessed(static_cast<int64_t>(state.iterations()));
 }

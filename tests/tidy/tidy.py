@@ -65,7 +65,7 @@ class Border(NamedTuple):
 # main.cc), "*/main.cc" every path that ends like that.
 BORDERS = (
     Border(r"sodium(\.h$|/)",
-           ("common/crypto/", "tests/unit/common/crypto/"),
+           ("common/crypto/", "tests/unit/common/crypto/", "tests/bench/"),
            "all cryptography is in common/crypto, where it can be reviewed"),
     Border(r"rocksdb/",
            ("common/database/", "store-service/documents/", "store-service/checkpoints/",
@@ -86,7 +86,7 @@ BORDERS = (
            "configuration files are read in common/config"),
     Border(r"curl/", ("common/storage/",),
            "HTTP is spoken with rclone alone, in common/storage"),
-    Border(r"CLI/", ("backup-agent/cli/", "store-service/*", "backup-agent/*"),
+    Border(r"CLI/", ("backup-agent/cli/", "store-service/*", "backup-agent/*", "tests/bench/"),
            "command lines are read where a program begins"),
     Border(r"iostream$", ("backup-agent/cli/", "*/main.cc"),
            "a library does not talk to the terminal: it returns a Status, or logs"),
@@ -128,7 +128,7 @@ BANNED = (
            r"(?<![\w.>:])(rand|srand|getrandom|arc4random)\s*\(",
            ("common/base/", "tests/bench/"),
            "chance comes from a RandomSource, so that a test can repeat it"),
-    Banned(r"\brandombytes_\w+", ("tests/unit/common/crypto/",),
+    Banned(r"\brandombytes_\w+", ("tests/unit/common/crypto/", "tests/bench/"),
            "chance comes from a RandomSource, so that a test can repeat it"),
     Banned(r"\babsl::ErrnoToStatus\b|(?<![\w.>])strerror(_r)?\s*\(",
            ("common/base/", "common/io/fd.cc"),
