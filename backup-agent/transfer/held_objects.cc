@@ -66,9 +66,9 @@ absl::Status FindNamed(OpenDestination& open, const Manifest& manifest,
   }
   if (missing > 0) {
     held.has_missing_objects = true;
-    held.warnings.push_back(
-        absl::StrCat(missing, missing == 1 ? " object" : " objects", " of backup ", held.named_by,
-                     " missing or cut short there, and sent again; a check tells what backups lack"));
+    held.warnings.push_back(absl::StrCat(
+        missing, missing == 1 ? " object" : " objects", " of backup ", held.named_by,
+        " missing or cut short there, and sent again; a check tells what backups lack"));
   }
   if (damaged > 0) {
     held.warnings.push_back(absl::StrCat(damaged, damaged == 1 ? " object" : " objects",

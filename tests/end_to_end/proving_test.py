@@ -32,7 +32,7 @@ class ProvingTest(unittest.TestCase):
                                        "--json").json["backups"]
             self.assertIn("drill_time", listed[0])
             instance.holdfast("drill", "20000101T000000.000Z-00000000",
-                              expect=harness.EXIT_REFUSED)
+                              expect=harness.EXIT_NOT_FOUND)
             instance.holdfast("drill", "--destination", "nowhere", expect=harness.EXIT_NOT_FOUND)
 
     def test_damage_is_named_and_marked_and_the_next_run_makes_it_good(self):

@@ -108,7 +108,7 @@ TEST(FormatStatusTest, SaysAReasonOnce) {
   const std::string text = FormatStatus(response, kNow);
   EXPECT_EQ(text.find("no holdfast.json"), text.rfind("no holdfast.json")) << text;
   EXPECT_THAT(text, HasSubstr("1 in a row\n"));
-  EXPECT_THAT(text, HasSubstr("1 failure in a row\n"));
+  EXPECT_THAT(text, HasSubstr("1 failure in a row; never proven restorable\n"));
   EXPECT_THAT(text, Not(HasSubstr("warning")));
 }
 

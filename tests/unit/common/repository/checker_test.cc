@@ -391,7 +391,8 @@ TEST_F(CheckerTest, TellsThatTheListingGoesOn) {
                               if (progress.objects_total == 0) ++told_while_listing;
                             }},
                        Cancellation()));
-  EXPECT_EQ(told_while_listing, backups_.blobs.Contents().size() - 1) << "all but the marker";
+  EXPECT_EQ(told_while_listing, backups_.blobs.Contents().size() - 2)
+      << "all but the file of the repository and its copy";
 }
 
 TEST_F(CheckerTest, ACheckThatIsCancelledEnds) {
