@@ -108,7 +108,8 @@ absl::Status BackupKeyRing::AddFile(const std::string& path, const ParsedKeyFile
     return absl::DataLossError(
         absl::StrCat(kRepositoryFileName,
                      " is not the one that this key file was written for: it was "
-                     "changed, or comes from another repository"));
+                     "changed, or comes from another repository. Put the right one back; ",
+                     kRepositoryFileCopyName, " beside it may be that"));
   }
   SealingKey content_key = SealingKey::ForBackup(name.key_id, DeriveKey(backup_key, "content"));
   SealingKey manifest_key = SealingKey::ForBackup(name.key_id, DeriveKey(backup_key, "manifest"));

@@ -295,6 +295,9 @@ class StoreCheck {
 
   absl::Status CheckManifests() {
     HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, store_.ListBackups());
+    for (const ListedBackup& backup : listing.backups) {
+      if (backup.is_damaged) report_.marked_backup_ids.push_back(backup.summary.backup_id());
+    }
     struct Link {
       Hash256 sealed_hash;
       uint64_t ordinal = 0;
@@ -327,7 +330,9 @@ class StoreCheck {
       for (const ObjectEntry& object : loaded->manifest.files.objects()) {
         named_objects_.insert(object.name());
       }
-      if (!is_deleted) AddClaims(loaded->manifest.files, index);
+      if (is_deleted) continue;
+      report_.checked_backup_ids.insert(backup_id);
+      AddClaims(loaded->manifest.files, index);
     }
     // Where the backup before is gone, retention may have removed it.
     for (const auto& [backup_id, link] : chain) {

@@ -52,8 +52,13 @@ struct CheckOptions {
 
 struct CheckReport {
   uint64_t backups_checked = 0;
+  // The backups whose objects were looked at: not those that were deleted, or came, or whose
+  // manifest can't be read.
+  absl::flat_hash_set<std::string> checked_backup_ids;
   uint64_t objects_checked = 0;
   uint64_t bytes_read = 0;
+  // The backups that a mark says are damaged, though this check may have found nothing.
+  std::vector<std::string> marked_backup_ids;
   // Objects that no manifest names, and their bytes: no fault (a run was cut), prune removes them.
   uint64_t unnamed_objects = 0;
   uint64_t unnamed_bytes = 0;

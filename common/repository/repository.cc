@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status.h"
@@ -51,6 +52,12 @@ absl::StatusOr<Repository> Repository::Create(BlobStore& blobs, absl::Time now) 
     found = info.name;
     return StopListing();
   });
+  if (absl::StartsWith(found, absl::StrCat(kStoresPath, "/"))) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        place, " holds backups, but both ", kRepositoryFileName, " and ", kRepositoryFileCopyName,
+        " are lost, without which none opens: put one back; or move what is there away, begin "
+        "anew, and bring the backups over from another destination (`holdfast copy --all`)"));
+  }
   if (!found.empty()) {
     return absl::FailedPreconditionError(
         absl::StrCat(place, " is not empty: it holds ", found,
@@ -84,7 +91,10 @@ absl::StatusOr<std::unique_ptr<StoreRepository>> Repository::OpenStore(
       absl::StrCat("open the backups of store ", store_id.ToText(), " at ", blobs_->Describe());
   if (keys.IsEmpty()) {
     if (!keys.unopened().empty()) {
-      return Annotate(keys.unopened().begin()->second, context);
+      return Annotate(keys.unopened().begin()->second,
+                      absl::StrCat(context,
+                                   " (`holdfast check --repair` mends a key file with what "
+                                   "another destination holds)"));
     }
     if (!keys.other_fingerprints().empty()) {
       return absl::PermissionDeniedError(absl::StrCat(
@@ -196,6 +206,8 @@ absl::StatusOr<std::vector<Repository::RepairedKeyFile>> Repository::RepairKeyFi
     const StoreId& store_id, const MasterKey& master_key,
     const std::vector<DatedBackupKey>& backup_keys, const std::set<KeyId>& needed) const {
   HOLDFAST_ASSIGN_OR_RETURN(const BackupKeyRing keys, ReadKeys(store_id, master_key));
+  const std::string context =
+      absl::StrCat("repair ", KeysPath(store_id), " at ", blobs_->Describe());
   std::vector<RepairedKeyFile> repaired;
   for (const DatedBackupKey& key : backup_keys) {
     const KeyId& key_id = key.backup_key.key_id;
@@ -213,6 +225,7 @@ absl::StatusOr<std::vector<Repository::RepairedKeyFile>> Repository::RepairKeyFi
     } else if (!needed.contains(key_id)) {
       continue;
     }
+    HOLDFAST_RETURN_IF_ERROR(CheckThatRepositoryFilesAgree(*blobs_), context);
     HOLDFAST_RETURN_IF_ERROR(keys.ReplaceFile(master_key, key));
     repaired.push_back({.path = path, .damage = std::move(damage)});
   }

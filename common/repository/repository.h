@@ -73,7 +73,8 @@ class Repository {
   // Writes key files anew, for who repairs: those of `backup_keys` whose file here is damaged, and,
   // where `needed` says that something here was sealed with the key, those whose file is missing.
   // One that opens is never touched, and neither is one that was written for another holdfast.json:
-  // that is no damage of the key file.
+  // that is no damage of the key file. DATA_LOSS where holdfast.json and its copy are whole and
+  // differ.
   struct RepairedKeyFile {
     std::string path;
     absl::Status damage;  // what was wrong; NOT_FOUND where it was missing

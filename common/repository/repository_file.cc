@@ -129,7 +129,18 @@ absl::StatusOr<std::vector<RepositoryFileFault>> CheckRepositoryFiles(BlobStore&
   return faults;
 }
 
+absl::Status CheckThatRepositoryFilesAgree(BlobStore& blobs) {
+  const absl::StatusOr<RepositoryFile> file = ReadOne(blobs, kRepositoryFileName);
+  const absl::StatusOr<RepositoryFile> copy = ReadOne(blobs, kRepositoryFileCopyName);
+  if (!file.ok() || !copy.ok() || file->bytes == copy->bytes) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat(
+      kRepositoryFileName, " is of repository ", file->repository_id.ToText(), " and ",
+      kRepositoryFileCopyName, " of ", copy->repository_id.ToText(),
+      ": put the right one in the place of the other; with the wrong one no key file opens"));
+}
+
 absl::Status RepairRepositoryFile(BlobStore& blobs, absl::string_view path) {
+  HOLDFAST_RETURN_IF_ERROR(CheckThatRepositoryFilesAgree(blobs));
   HOLDFAST_ASSIGN_OR_RETURN(const RepositoryFile file, ReadRepositoryFile(blobs));
   const absl::StatusOr<RepositoryFile> one = ReadOne(blobs, path);
   if (one.ok() && one->bytes == file.bytes) return absl::OkStatus();

@@ -42,7 +42,12 @@ struct RepositoryFileFault {
 };
 absl::StatusOr<std::vector<RepositoryFileFault>> CheckRepositoryFiles(BlobStore& blobs);
 
+// DATA_LOSS where both are whole and differ: then nothing may be written that is bound to one of
+// them, nor one over the other, for only the key files tell which of the two is right.
+absl::Status CheckThatRepositoryFilesAgree(BlobStore& blobs);
+
 // Writes the one at `path` anew with the bytes of the other, unless it is whole.
+// The errors of CheckThatRepositoryFilesAgree, and those of the place.
 absl::Status RepairRepositoryFile(BlobStore& blobs, absl::string_view path);
 
 }  // namespace holdfast

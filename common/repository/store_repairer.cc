@@ -135,10 +135,11 @@ absl::Status StoreRepairer::Repair(
       object_findings.push_back(&finding);
     } else if (name == kRepositoryFileName || name == kRepositoryFileCopyName) {
       HOLDFAST_RETURN_IF_ERROR(next());
-      HOLDFAST_RETURN_IF_ERROR(RepairRepositoryFile(repository_.blobs(), name));
-      Note(
-          finding, absl::OkStatus(),
-          std::string(name == kRepositoryFileName ? kRepositoryFileCopyName : kRepositoryFileName));
+      const absl::Status repaired = RepairRepositoryFile(repository_.blobs(), name);
+      if (!repaired.ok() && !absl::IsDataLoss(repaired)) return repaired;
+      const absl::string_view source =
+          name == kRepositoryFileName ? kRepositoryFileCopyName : kRepositoryFileName;
+      Note(finding, repaired, repaired.ok() ? std::string(source) : "");
     } else {
       HOLDFAST_RETURN_IF_ERROR(next());
       Note(finding, Refusals().ToStatus());  // a key file, which Open could not mend

@@ -321,6 +321,28 @@ TEST_F(StoreRepairerTest, AKeyFileForAnotherRepositoryIsNotWrittenAnew) {
   EXPECT_TRUE(here().Contents() == before);
 }
 
+TEST_F(StoreRepairerTest, NothingIsBoundToAFileOfTheRepositoryThatWasExchanged) {
+  const std::string key_path = KeyFilePath(backups_.store_id, backups_.store->current_key_id(),
+                                           backups_.master_key.fingerprint());
+  here().Write("holdfast.json", other_.Read("holdfast.json"));
+  for (const bool is_damaged : {true, false}) {
+    if (is_damaged) {
+      here().Write(key_path, Flip(here().Read(key_path), 140));
+    } else {
+      here().Remove(key_path);
+    }
+    const Blobs before = here().Contents();
+    EXPECT_THAT(RepairAt(here()),
+                StatusIs(absl::StatusCode::kDataLoss, HasSubstr("holdfast-copy.json")));
+    EXPECT_TRUE(here().Contents() == before);
+  }
+  // The other way round, nothing is in the way of the key files; the copy is not written over.
+  MakeWhole();
+  here().Write("holdfast-copy.json", other_.Read("holdfast-copy.json"));
+  EXPECT_THAT(Repair(), ElementsAre(NotRepaired("holdfast-copy.json", "put the right one")));
+  EXPECT_EQ(here().Read("holdfast-copy.json"), other_.Read("holdfast-copy.json"));
+}
+
 TEST_F(StoreRepairerTest, TheKeyOfOldObjectsAloneIsBroughtBack) {
   // Another key becomes the current one, and only a table of old is sealed with the first.
   ASSERT_OK_AND_ASSIGN(const Repository repository, Repository::Open(here()));
