@@ -20,6 +20,9 @@ constexpr absl::Duration kDrillIntervalMax = absl::Hours(366 * 24);
 constexpr absl::Duration kDrillAgeMaxMax = absl::Hours(10 * 366 * 24);
 
 constexpr absl::Duration kCheckInterval = absl::Hours(24);
+// A drill that did not succeed is made again after this, if not before: what it found may be mended
+// or written anew by then.
+constexpr absl::Duration kDrillRetry = absl::Hours(24);
 
 // A new store is left alone for a while: whoever sets it up is watching.
 constexpr absl::Duration kFirstProofDelay = absl::Hours(1);
@@ -47,11 +50,14 @@ std::optional<absl::Time> NextProofTime(const v1::Proving& proving,
                                         v1::Proof::Kind kind, absl::Time now) {
   if (!destination.has_backups) return std::nullopt;
   const bool is_drill = kind == v1::Proof::KIND_DRILL;
-  const absl::Duration interval =
+  absl::Duration interval =
       is_drill ? FromProto(proving.drill_interval())
                : (proving.read_data_days() > 0 ? kCheckInterval : absl::ZeroDuration());
   if (interval <= absl::ZeroDuration()) return std::nullopt;
   const agent::v1::ProofMemory& memory = destination.memory;
+  if (is_drill && memory.last_drill_time_us() > memory.drilled_time_us()) {
+    interval = std::min(interval, kDrillRetry);
+  }
   return now - Overdue(is_drill ? memory.last_drill_time_us() : memory.last_check_time_us(),
                        memory.first_backup_time_us(), interval, now);
 }

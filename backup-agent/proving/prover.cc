@@ -187,9 +187,12 @@ absl::Status Prover::Remember(ProofFindings& found, const OnStep& on_step,
     const std::string& backup_id = backup.summary.backup_id();
     if (settled.contains(backup_id) || (backup.is_damaged && backup.needs_drill)) continue;
     const bool is_newest = &backup == listing.Latest();
-    if (found.has_read_all && (backup.is_damaged || is_newest)) {
+    // Not one that came since, or was deleted at the time.
+    const bool was_read = found.has_read_all && found.report.checked_backup_ids.contains(backup_id);
+    if (was_read && (backup.is_damaged || is_newest)) {
       HOLDFAST_RETURN_IF_ERROR(MarkChecked(backup_id, "all data read"));
-    } else if (backup.is_damaged && (found.has_read_damaged || mended.contains(backup_id))) {
+    } else if (backup.is_damaged &&
+               (found.has_read_all || found.has_read_damaged || mended.contains(backup_id))) {
       HOLDFAST_RETURN_IF_ERROR(ReadWhole(backup_id, on_step, cancellation, found));
     }
   }
@@ -207,6 +210,7 @@ absl::Status Prover::ReadWhole(const std::string& backup_id, const OnStep& on_st
   HOLDFAST_ASSIGN_OR_RETURN(const CheckReport report, CheckStore(store_, options, cancellation),
                             absl::StrCat("read backup ", backup_id, " whole"));
   if (!BrokenBackups(report.findings).contains(backup_id)) {
+    if (!report.checked_backup_ids.contains(backup_id)) return absl::OkStatus();  // deleted since
     return MarkChecked(backup_id, "what was damaged is whole, and all data read");
   }
   std::vector<CheckFinding> added;

@@ -30,7 +30,8 @@ struct ProofProgress {
 // A file that was not whole, and is now.
 struct MendedFile {
   CheckFinding finding;
-  std::string source_name;  // the destination that had it whole
+  // The destination that had it whole, or the file of the same one (holdfast.json and its copy).
+  std::string source_name;
 };
 
 // What a check or drill found out.

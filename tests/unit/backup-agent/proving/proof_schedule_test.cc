@@ -19,7 +19,8 @@ constexpr absl::Duration kDay = absl::Hours(24);
 
 class ProofScheduleTest : public testing::Test {
  protected:
-  // A destination with backups since `first`, last checked and drilled then; InfinitePast: never.
+  // A destination with backups since `first`, last checked and drilled then, both with success;
+  // InfinitePast: never.
   static ProvableDestination At(const std::string& name, absl::Time first, absl::Time check,
                                 absl::Time drill) {
     ProvableDestination destination;
@@ -31,6 +32,7 @@ class ProofScheduleTest : public testing::Test {
     }
     if (drill != absl::InfinitePast()) {
       destination.memory.set_last_drill_time_us(absl::ToUnixMicros(drill));
+      destination.memory.set_drilled_time_us(absl::ToUnixMicros(drill));
     }
     return destination;
   }
@@ -56,6 +58,20 @@ TEST_F(ProofScheduleTest, ChecksDailyAndDrillsWeekly) {
   EXPECT_THAT(
       Due({At("a", long_ago_, now_ - kDay + absl::Seconds(1), now_ - 7 * kDay + absl::Seconds(1))}),
       IsEmpty());
+}
+
+TEST_F(ProofScheduleTest, ADrillThatDidNotSucceedIsMadeAgainAfterADay) {
+  ProvableDestination destination = At("a", long_ago_, now_, now_ - kDay);
+  EXPECT_THAT(Due({destination}), IsEmpty());
+  destination.memory.set_drilled_time_us(absl::ToUnixMicros(now_ - 8 * kDay));
+  EXPECT_THAT(Due({destination}), ElementsAre("drill a"));
+  destination.memory.set_last_drill_time_us(absl::ToUnixMicros(now_ - kDay + absl::Seconds(1)));
+  EXPECT_THAT(Due({destination}), IsEmpty());
+  // One that never succeeded, too.
+  destination.memory.clear_drilled_time_us();
+  EXPECT_THAT(Due({destination}), IsEmpty());
+  destination.memory.set_last_drill_time_us(absl::ToUnixMicros(now_ - kDay));
+  EXPECT_THAT(Due({destination}), ElementsAre("drill a"));
 }
 
 TEST_F(ProofScheduleTest, LongestOverdueComesFirst) {
@@ -92,7 +108,7 @@ TEST_F(ProofScheduleTest, EachCanBeTurnedOff) {
 }
 
 TEST_F(ProofScheduleTest, UnprovenIsSaidAfterTheAgeOfTheSettings) {
-  ProvableDestination destination = At("a", long_ago_, now_, now_);
+  ProvableDestination destination = At("a", long_ago_, now_, absl::InfinitePast());
   EXPECT_THAT(WhyNotProven(proving_, destination, now_), HasSubstr("in the 100 days"));
   destination.memory.set_drilled_time_us(absl::ToUnixMicros(now_ - 14 * kDay));
   EXPECT_EQ(WhyNotProven(proving_, destination, now_), "");

@@ -350,5 +350,37 @@ TEST_F(ProverTest, CancelledDrillSaysNothingOfTheBackup) {
   EXPECT_EQ(MarkCount(), 0u);
 }
 
+TEST_F(ProverTest, WhatAFullCheckHasNotReadItDoesNotCallChecked) {
+  ASSERT_OK_AND_ASSIGN(ProofFindings found, Check(0, 1));
+  ASSERT_TRUE(found.has_read_all);
+  // A backup comes after the check, and before it is remembered.
+  ASSERT_OK_AND_ASSIGN(
+      const Manifest third,
+      MakeTestBackup(blobs_, *store_, master_key_,
+                     {.ordinal = 3, .previous_backup_id = second_.summary.backup_id()}));
+  ASSERT_OK(Remember(found));
+  EXPECT_EQ(MarkCount(), 0u);
+}
+
+TEST_F(ProverTest, ABackupThatWasDeletedDuringAFullCheckStaysDamaged) {
+  Damage(ObjectOfSecondAlone());
+  ASSERT_OK_AND_ASSIGN(ProofFindings found, Check(0, 1));
+  ASSERT_OK(Remember(found));
+  const auto add_mark = [this](repository::v1::Mark::Kind kind) {
+    repository::v1::Mark mark;
+    mark.set_kind(kind);
+    mark.set_backup_id(second_.summary.backup_id());
+    clock_.Advance(absl::Seconds(1));
+    ASSERT_OK(repository_->AddMark(mark, clock_.Now()));
+  };
+  add_mark(repository::v1::Mark::KIND_DELETED);
+  ASSERT_OK_AND_ASSIGN(found, Check(0, 1));
+  EXPECT_THAT(found.findings, IsEmpty());
+  add_mark(repository::v1::Mark::KIND_UNDELETED);
+  ASSERT_OK(Remember(found));
+  ASSERT_NE(Listed(second_), nullptr);
+  EXPECT_TRUE(Listed(second_)->is_damaged);
+}
+
 }  // namespace
 }  // namespace holdfast
