@@ -145,6 +145,9 @@ std::string ToText(const DestinationConfig& destination, const DestinationReport
   std::string text = absl::StrCat(
       DescribeDestination(destination), ": ",
       damaged == 0 && report.backups_checked == 0 ? "nothing is proven: "
+      : damaged == 0 && !read_data && !report.marked_backup_ids.empty()
+          ? absl::StrCat(FormatCount(report.marked_backup_ids.size(), "backup"),
+                         " marked as damaged, and nothing else found: ")
       : damaged == 0
           ? "all is well: "
           : absl::StrCat(FormatCount(damaged, "file"), " damaged or missing",
@@ -179,7 +182,8 @@ std::string ToText(const DestinationConfig& destination, const DestinationReport
 
 // What is wrong in the end: DATA_LOSS, or PERMISSION_DENIED where the key is all that is wrong;
 // NOT_FOUND where there was nothing to check.
-absl::Status Summarise(const DestinationConfig& destination, const DestinationReport& checked) {
+absl::Status Summarise(const DestinationConfig& destination, const DestinationReport& checked,
+                       bool read_data) {
   std::vector<absl::Status> faults;
   if (checked.repairs.has_value()) {
     for (const RepairedFile& file : *checked.repairs) {
@@ -189,17 +193,27 @@ absl::Status Summarise(const DestinationConfig& destination, const DestinationRe
     for (const CheckFinding& finding : checked.report.findings) faults.push_back(finding.status);
   }
   if (faults.empty()) {
+    // A check that reads all data knows better than a mark.
+    if (!read_data && !checked.report.marked_backup_ids.empty()) {
+      return absl::DataLossError(absl::StrCat(
+          FormatCount(checked.report.marked_backup_ids.size(), "backup"), " at ", destination.url,
+          " can't be restored, as an earlier check or drill found: `holdfast check --read-data "
+          "--repair` mends what another destination holds whole"));
+    }
     if (checked.report.backups_checked > 0) return absl::OkStatus();
     return absl::NotFoundError(absl::StrCat("there is no backup at ", destination.url));
   }
-  const bool is_key_only = std::all_of(faults.begin(), faults.end(), absl::IsPermissionDenied);
+  const bool is_key_only = std::all_of(faults.begin(), faults.end(), [](const absl::Status& fault) {
+    return GetSealedFault(fault) == SealedFault::kWrongKey;
+  });
   return absl::Status(
       is_key_only ? absl::StatusCode::kPermissionDenied : absl::StatusCode::kDataLoss,
       absl::StrCat("the repository at ", destination.url, " has ",
                    FormatCount(faults.size(), "fault"),
                    checked.repairs.has_value()
                        ? " that could not be repaired"
-                       : "; `holdfast check --repair` mends what another destination holds whole"));
+                       : absl::StrCat("; `holdfast check ", read_data ? "--read-data " : "",
+                                      "--repair` mends what another destination holds whole")));
 }
 
 // Shows how the check of one destination goes.
@@ -301,7 +315,14 @@ absl::StatusOr<DestinationReport> CheckAndRepairDestination(
 // Where good copies are looked for.
 absl::StatusOr<std::vector<DestinationConfig>> FindRepairSources(const CheckArguments& arguments,
                                                                  CommandContext& context) {
-  if (arguments.repair_sources.empty()) return FindDestinations("", context);
+  if (arguments.repair_sources.empty()) {
+    absl::StatusOr<std::vector<DestinationConfig>> all = FindDestinations("", context);
+    if (all.ok() || arguments.source.empty()) return all;
+    // Where the place is named there need be no configuration.
+    context.console.Complain(
+        absl::StrCat("there is nowhere to repair from: ", all.status().message()));
+    return std::vector<DestinationConfig>();
+  }
   std::vector<DestinationConfig> sources;
   for (const std::string& source : arguments.repair_sources) {
     HOLDFAST_ASSIGN_OR_RETURN(const std::vector<DestinationConfig> found,
@@ -342,7 +363,7 @@ absl::Status RunCommand(const CheckArguments& arguments, CommandContext& context
       HOLDFAST_RETURN_IF_ERROR(context.console.Flush());
     }
     const absl::Status status = checked.ok()
-                                    ? Summarise(destination, *checked)
+                                    ? Summarise(destination, *checked, arguments.read_data)
                                     : Annotate(checked.status(), DescribeDestination(destination));
     if (!status.ok()) failures.push_back(status);
   }

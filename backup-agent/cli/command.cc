@@ -249,4 +249,16 @@ absl::StatusOr<std::optional<StoreId>> ParseStoreId(absl::string_view text) {
   return std::optional<StoreId>(*store_id);
 }
 
+void WarnWhereOnOneDisk(const std::string& name, const std::string& url,
+                        const std::string& data_directory, Console& console) {
+  const absl::StatusOr<std::string> path = DirectoryOfBlobStoreUrl(url);
+  if (!path.ok()) return;  // rclone reaches it
+  const absl::StatusOr<bool> is_on_one = AreOnOneFileSystem(*path, data_directory);
+  if (!is_on_one.ok() || !*is_on_one) return;
+  console.Complain(absl::StrCat(
+      "warning: destination ", name, ": ", *path,
+      " is on the same file system as the data: one broken disk takes both. Where a share or "
+      "another disk belongs there it is not mounted"));
+}
+
 }  // namespace holdfast

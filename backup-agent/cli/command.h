@@ -121,6 +121,11 @@ absl::StatusOr<std::vector<DestinationConfig>> FindDestinations(absl::string_vie
 // INVALID_ARGUMENT unless empty or a store id.
 absl::StatusOr<std::optional<StoreId>> ParseStoreId(absl::string_view text);
 
+// Warns of a destination that is no better than the data itself: what it was meant to be may not be
+// mounted. REQUIRES: the place has just answered, for this looks at it in this process.
+void WarnWhereOnOneDisk(const std::string& name, const std::string& url,
+                        const std::string& data_directory, Console& console);
+
 }  // namespace holdfast
 
 #endif  // HOLDFAST_BACKUP_AGENT_CLI_COMMAND_H_

@@ -126,21 +126,6 @@ std::string DescribeMade(const Installation& plan, const MasterKey& key,
   return text;
 }
 
-// Warns of a destination that is no better than the data itself: what it was meant to be may not be
-// mounted.
-void WarnWhereOnOneDisk(const Installation& plan, Console& console) {
-  for (const DestinationConfig& destination : plan.config.destinations) {
-    const absl::StatusOr<std::string> path = DirectoryOfBlobStoreUrl(destination.url);
-    if (!path.ok()) continue;  // rclone reaches it
-    const absl::StatusOr<bool> is_on_one = AreOnOneFileSystem(*path, plan.config.data_directory);
-    if (!is_on_one.ok() || !*is_on_one) continue;
-    console.Complain(absl::StrCat(
-        "warning: destination ", destination.name, ": ", *path,
-        " is on the same file system as the data: one broken disk takes both. Where a share or "
-        "another disk belongs there it is not mounted"));
-  }
-}
-
 absl::Status PrintKey(const MasterKey& key, Console& console) {
   HOLDFAST_RETURN_IF_ERROR(
       console.Write("\nThis is the master key. It is shown this once:\n\n    "));
@@ -178,6 +163,12 @@ absl::Status RunCommand(const InitArguments& arguments, CommandContext& context)
       context.console.Complain(
           absl::StrCat("warning: destination ", destination.name, ": ", prepared.warning));
     }
+    for (const PreparedDestination& other : destinations) {
+      if (other.repository_id != prepared.repository_id) continue;
+      return absl::InvalidArgumentError(
+          absl::StrCat("destinations ", other.destination.name, " and ", destination.name,
+                       " lead to the same repository: it would be lost with one place"));
+    }
     destinations.push_back(std::move(prepared));
   }
 
@@ -200,7 +191,9 @@ absl::Status RunCommand(const InitArguments& arguments, CommandContext& context)
   undo.Keep();
 
   Console& console = context.console;
-  WarnWhereOnOneDisk(plan, console);
+  for (const DestinationConfig& destination : plan.config.destinations) {
+    WarnWhereOnOneDisk(destination.name, destination.url, plan.config.data_directory, console);
+  }
   if (context.global.json) return console.WriteLine(ToJson(plan, *key, destinations));
   HOLDFAST_RETURN_IF_ERROR(console.Write(DescribeMade(plan, *key, destinations)));
   if (arguments.key_from.empty()) HOLDFAST_RETURN_IF_ERROR(PrintKey(*key, console));

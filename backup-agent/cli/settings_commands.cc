@@ -164,6 +164,11 @@ absl::Status RunCommand(const SettingsSetArguments& arguments, CommandContext& c
   for (const v1::Destination& destination : after.destinations()) {
     if (urls_before.count(destination.url()) > 0) continue;
     // The agent has just used it, so it is there, and answers.
+    const absl::StatusOr<Config> config = LoadCommandConfig(context);
+    if (config.ok() && config->store.has_value()) {
+      WarnWhereOnOneDisk(destination.name(), destination.url(), config->store->data_directory,
+                         context.console);
+    }
     const absl::StatusOr<OpenedPlace> place = OpenPlace(destination.url(), context);
     if (!place.ok() || place->blobs->Warning().text.empty()) continue;
     context.console.Complain(absl::StrCat("warning: destination ", destination.name(), ": ",

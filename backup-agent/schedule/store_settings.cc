@@ -36,26 +36,7 @@ v1::Settings SeedSettings(const AgentStoreConfig& config) {
   return settings;
 }
 
-namespace {
-
-// A repository is a folder that holds nothing else, and what is inside of one place is lost with
-// it.
-absl::Status CheckThatNoneIsInside(const v1::Settings& settings) {
-  for (const v1::Destination& outer : settings.destinations()) {
-    // All of a remote is "rclone:REMOTE:".
-    const std::string folder =
-        absl::StrCat(outer.url(), absl::EndsWith(outer.url(), ":") ? "" : "/");
-    for (const v1::Destination& inner : settings.destinations()) {
-      if (&inner == &outer || !absl::StartsWith(inner.url(), folder)) continue;
-      return absl::InvalidArgumentError(absl::StrCat(
-          "destinations.url of ", inner.name(), ": ", inner.url(), " is inside of destination ",
-          outer.name(), " (", outer.url(), "); each needs a place of its own"));
-    }
-  }
-  return absl::OkStatus();
-}
-
-}  // namespace
+namespace {}  // namespace
 
 absl::StatusOr<v1::Settings> CheckSettings(v1::Settings settings,
                                            const std::string& key_fingerprint) {
@@ -89,7 +70,6 @@ absl::StatusOr<v1::Settings> CheckSettings(v1::Settings settings,
     destination.set_url(std::move(url));
     destination.clear_repository_id();
   }
-  HOLDFAST_RETURN_IF_ERROR(CheckThatNoneIsInside(settings));
   if (!settings.has_retention()) *settings.mutable_retention() = DefaultRetention();
   HOLDFAST_RETURN_IF_ERROR(RetentionPolicy::Create(settings.retention()).status());
   if (!settings.has_proving()) *settings.mutable_proving() = DefaultProving();
@@ -126,6 +106,24 @@ bool Has(const v1::Settings& settings, absl::string_view name, absl::string_view
 }
 
 }  // namespace
+
+// A repository is a folder that holds nothing else, and what is inside of one place is lost with
+// it.
+absl::Status CheckThatNoneIsInside(const v1::Settings& old, const v1::Settings& changed) {
+  for (const v1::Destination& outer : changed.destinations()) {
+    // The root is "file:///", and all of a remote "rclone:REMOTE:".
+    const bool is_top = absl::EndsWith(outer.url(), "/") || absl::EndsWith(outer.url(), ":");
+    const std::string folder = absl::StrCat(outer.url(), is_top ? "" : "/");
+    for (const v1::Destination& inner : changed.destinations()) {
+      if (&inner == &outer || !absl::StartsWith(inner.url(), folder)) continue;
+      if (Has(old, outer.name(), outer.url()) && Has(old, inner.name(), inner.url())) continue;
+      return absl::InvalidArgumentError(absl::StrCat(
+          "destinations.url of ", inner.name(), ": ", inner.url(), " is inside of destination ",
+          outer.name(), " (", outer.url(), "); each needs a place of its own"));
+    }
+  }
+  return absl::OkStatus();
+}
 
 std::vector<v1::Destination> NewDestinations(const v1::Settings& old, const v1::Settings& changed) {
   std::vector<v1::Destination> added;

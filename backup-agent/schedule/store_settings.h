@@ -21,6 +21,11 @@ v1::Settings SeedSettings(const AgentStoreConfig& config);
 absl::StatusOr<v1::Settings> CheckSettings(v1::Settings settings,
                                            const std::string& key_fingerprint);
 
+// INVALID_ARGUMENT where a destination lies inside of another, by their URLs, and one of the two is
+// new or elsewhere than in `old`: those that are so already must not keep people from other
+// changes.
+absl::Status CheckThatNoneIsInside(const v1::Settings& old, const v1::Settings& changed);
+
 // How many destinations must hold a backup: zero is resolved.
 uint32_t RequiredDestinations(const v1::Settings& settings);
 

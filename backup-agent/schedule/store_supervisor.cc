@@ -694,6 +694,7 @@ void StoreSupervisor::UpdateSettings(const v1::Settings& settings, SettingsCallb
   absl::StatusOr<v1::Settings> checked = CheckSettings(settings, dependencies_.key_fingerprint);
   MutexLock lock(&mutex_);
   absl::Status refusal = checked.status();
+  if (refusal.ok()) refusal = CheckThatNoneIsInside(known_.settings, *checked);
   if (is_stopping_) {
     refusal = ShuttingDown();
   } else if (!refusal.ok()) {

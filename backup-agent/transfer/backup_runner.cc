@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <functional>
 #include <optional>
+#include <set>
 #include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "backup-agent/transfer/awaited_blob_store.h"
 #include "backup-agent/transfer/backup_run.h"
@@ -132,9 +134,11 @@ void Describe(const ProofFindings& found, v1::Proof& proof) {
   }
   proof.set_state(v1::Proof::STATE_DAMAGED);
   if (found.findings.empty()) {
+    std::set<std::string> sources;
+    for (const MendedFile& file : found.mended) sources.insert(file.source_name);
     proof.set_error(absl::StrCat(found.mended.size(),
                                  found.mended.size() == 1 ? " file was" : " files were",
-                                 " damaged, and mended from another destination"));
+                                 " damaged, and mended from ", absl::StrJoin(sources, ", ")));
     return;
   }
   const CheckFinding& first = found.findings.front();

@@ -83,17 +83,33 @@ TEST(StoreSettingsTest, EveryRuleIsChecked) {
               IsInvalid("destinations.url of local"));
   EXPECT_THAT(Check([](v1::Settings& s) { s.mutable_destinations(0)->set_url("/mnt/share"); }),
               IsInvalid("two destinations at file:///mnt/share"));
-  EXPECT_THAT(Check([](v1::Settings& s) { s.mutable_destinations(0)->set_url("/mnt/share/x"); }),
-              IsInvalid("destinations.url of local: file:///mnt/share/x is inside of destination "
-                        "share"));
-  EXPECT_OK(Check([](v1::Settings& s) { s.mutable_destinations(0)->set_url("/mnt/share2"); }));
-  EXPECT_THAT(Check([](v1::Settings& s) {
-                s.mutable_destinations(0)->set_url("rclone:r:");
-                s.mutable_destinations(1)->set_url("rclone:r:backups");
-              }),
-              IsInvalid("is inside of destination local"));
   EXPECT_THAT(Check([](v1::Settings& s) { s.set_required_destinations(3); }),
               IsInvalid("3 are required, but there are 2"));
+}
+
+TEST(StoreSettingsTest, NoDestinationIsPutInsideOfAnother) {
+  const auto with = [](const char* first, const char* second) {
+    v1::Settings settings;
+    v1::Destination& local = *settings.add_destinations();
+    local.set_name("local");
+    local.set_url(first);
+    v1::Destination& share = *settings.add_destinations();
+    share.set_name("share");
+    share.set_url(second);
+    return settings;
+  };
+  const v1::Settings apart = with("file:///mnt/share2", "file:///mnt/share");
+  const v1::Settings nested = with("file:///mnt/share/x", "file:///mnt/share");
+  EXPECT_OK(CheckThatNoneIsInside({}, apart));
+  EXPECT_THAT(CheckThatNoneIsInside(apart, nested),
+              IsInvalid("destinations.url of local: file:///mnt/share/x is inside of destination "
+                        "share"));
+  EXPECT_THAT(CheckThatNoneIsInside({}, with("rclone:r:", "rclone:r:backups")),
+              IsInvalid("is inside of destination local"));
+  EXPECT_THAT(CheckThatNoneIsInside({}, with("file:///", "file:///mnt/share")),
+              IsInvalid("is inside of destination local"));
+  // What is so already hinders no other change.
+  EXPECT_OK(CheckThatNoneIsInside(nested, nested));
 }
 
 TEST(StoreSettingsTest, OnlyTheKeyInUseCanBeConfirmed) {
