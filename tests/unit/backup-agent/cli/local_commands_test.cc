@@ -194,6 +194,15 @@ TEST_F(InitTest, LeavesNothingInTheWayOfTheNextWhereItFails) {
   EXPECT_THAT(mended.output, HasSubstr("uses the repository that is there"));
 }
 
+TEST_F(InitTest, RefusesTwoDestinationsThatLeadToOneRepository) {
+  std::filesystem::create_directory(cli_.Path("backups"));
+  std::filesystem::create_directory_symlink(cli_.Path("backups"), cli_.Path("link"));
+  const CliResult result = Init({"--destination", cli_.Path("link")});
+  EXPECT_EQ(result.exit_code, kExitUsage);
+  EXPECT_THAT(result.error, HasSubstr("destinations backups and link lead to the same repository"));
+  EXPECT_FALSE(std::filesystem::exists(cli_.Path("home/holdfast.toml")));
+}
+
 TEST_F(InitTest, LeavesNothingInADataDirectoryThatIsNotItsOwn) {
   std::filesystem::create_directories(cli_.Path("home/store"));
   WriteRaw(cli_.Path("home/store/mine"), "x");
@@ -571,6 +580,19 @@ class RepositoryCommandsTest : public testing::Test {
         cli_.Path("target"), "--config", cli_.Path("no config")};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return cli_.Run(arguments);
+  }
+
+  // Marks the backup at a destination.
+  void AddMark(const std::string& folder, repository::v1::Mark::Kind kind) {
+    ASSERT_OK_AND_ASSIGN(const MasterKey key, ReadMasterKey(cli_.key_path()));
+    ASSERT_OK_AND_ASSIGN(const auto blobs, OpenBlobStore(cli_.Path(folder)));
+    ASSERT_OK_AND_ASSIGN(const Repository repository, Repository::Open(*blobs));
+    ASSERT_OK_AND_ASSIGN(const StoreId store_id, StoreId::FromText(store_id_));
+    ASSERT_OK_AND_ASSIGN(const auto store, repository.OpenStore(store_id, key));
+    repository::v1::Mark mark;
+    mark.set_kind(kind);
+    mark.set_backup_id(backup_id_);
+    ASSERT_OK(store->AddMark(mark, SystemClock().Now()));
   }
 
   CliRunner cli_;
@@ -984,19 +1006,23 @@ TEST_F(RepositoryCommandsTest, TheFileOfTheRepositoryIsRepairedFromItsCopy) {
   EXPECT_EQ(cli_.RunConfigured({"check"}).exit_code, kExitOk);
 }
 
+TEST_F(RepositoryCommandsTest, CheckSaysWhatIsMarkedAsDamaged) {
+  AddMark("backups", repository::v1::Mark::KIND_DAMAGED);
+  CliResult result = cli_.RunConfigured({"check"});
+  EXPECT_EQ(result.exit_code, kExitDamaged);
+  EXPECT_THAT(result.output, HasSubstr("1 backup marked as damaged"));
+  EXPECT_THAT(result.error, HasSubstr("`holdfast check --read-data --repair`"));
+  // What was read is known better.
+  result = cli_.RunConfigured({"check", "--read-data"});
+  EXPECT_EQ(result.exit_code, kExitOk) << result.error;
+  EXPECT_THAT(result.output, HasSubstr("all is well"));
+}
+
 TEST_F(RepositoryCommandsTest, DeletedBackupsAreListedOfAllDestinations) {
   ASSERT_EQ(cli_.RunConfigured({"copy", "--from", "local", "--to", cli_.Path("second"), "--create"})
                 .exit_code,
             kExitOk);
-  ASSERT_OK_AND_ASSIGN(const MasterKey key, ReadMasterKey(cli_.key_path()));
-  ASSERT_OK_AND_ASSIGN(const auto blobs, OpenBlobStore(cli_.Path("second")));
-  ASSERT_OK_AND_ASSIGN(const Repository repository, Repository::Open(*blobs));
-  ASSERT_OK_AND_ASSIGN(const StoreId store_id, StoreId::FromText(store_id_));
-  ASSERT_OK_AND_ASSIGN(const auto store, repository.OpenStore(store_id, key));
-  repository::v1::Mark mark;
-  mark.set_kind(repository::v1::Mark::KIND_DELETED);
-  mark.set_backup_id(backup_id_);
-  ASSERT_OK(store->AddMark(mark, SystemClock().Now()));
+  AddMark("second", repository::v1::Mark::KIND_DELETED);
 
   ASSERT_OK_AND_ASSIGN(std::string config, ReadFile(cli_.config_path(), 10000));
   for (const char* name : {"second", "gone"}) {
