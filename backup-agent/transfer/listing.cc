@@ -8,6 +8,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "backup-agent/transfer/transfer_limits.h"
+#include "common/base/hex.h"
 #include "common/base/id128.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
@@ -44,11 +45,6 @@ absl::Status CheckTime(const google::protobuf::Timestamp& time, absl::string_vie
     return Breach(absl::StrCat(name, " is no time between 1970 and 9999"));
   }
   return absl::OkStatus();
-}
-
-bool IsLowerHex(absl::string_view text) {
-  return std::all_of(text.begin(), text.end(),
-                     [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
 // Names of files are shown with all odd characters escaped.

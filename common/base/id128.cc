@@ -3,10 +3,10 @@
 #include <algorithm>
 
 #include "absl/status/status.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
+#include "common/base/hex.h"
 
 namespace holdfast {
 
@@ -17,8 +17,7 @@ Id128 Id128::Generate(RandomSource& random) {
 }
 
 absl::StatusOr<Id128> Id128::FromText(absl::string_view text) {
-  const auto is_digit = [](char c) { return absl::ascii_isdigit(c) || (c >= 'a' && c <= 'f'); };
-  if (text.size() != 2 * sizeof(Bytes) || !std::all_of(text.begin(), text.end(), is_digit)) {
+  if (text.size() != 2 * sizeof(Bytes) || !IsLowerHex(text)) {
     return absl::InvalidArgumentError(
         absl::StrCat("an id is 32 lower-case hexadecimal digits, not \"",
                      absl::CHexEscape(text.substr(0, 64)), "\""));

@@ -4,14 +4,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "common/base/check.h"
+#include "common/base/hex.h"
 #include "common/base/status.h"
 #include "common/base/status_macros.h"
 #include "common/io/directory.h"
@@ -33,9 +32,7 @@ absl::Status CheckNamesFile(const std::string& path) {
 
 bool IsTemporaryName(absl::string_view name) {
   return absl::ConsumePrefix(&name, kTemporaryPrefix) && name.size() == 2 * kTemporaryRandomBytes &&
-         std::all_of(name.begin(), name.end(), [](char digit) {
-           return absl::ascii_isxdigit(digit) && !absl::ascii_isupper(digit);
-         });
+         IsLowerHex(name);
 }
 
 absl::StatusOr<std::unique_ptr<DurableFile>> DurableFile::Create(const std::string& path,

@@ -12,6 +12,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "common/base/check.h"
+#include "common/base/hex.h"
 #include "common/base/status_macros.h"
 #include "common/base/time_format.h"
 #include "common/io/xxh3_stream.h"
@@ -39,11 +40,6 @@ constexpr std::pair<Mark::Kind, absl::string_view> kMarkKinds[] = {
     {Mark::KIND_CHECKED, "checked"}, {Mark::KIND_DRILLED, "drilled"},
     {Mark::KIND_DAMAGED, "damaged"},
 };
-
-bool IsLowerHex(absl::string_view text) {
-  return std::all_of(text.begin(), text.end(),
-                     [](char c) { return absl::ascii_isdigit(c) || (c >= 'a' && c <= 'f'); });
-}
 
 bool IsRandomText(absl::string_view text) {
   return text.size() == 2 * kRandomSizeBytes && IsLowerHex(text);
