@@ -137,24 +137,32 @@ std::string ToText(const std::vector<RepairedFile>& repairs) {
   return text;
 }
 
+// What the check comes to. `damaged` is how many files are or were.
+std::string Headline(const DestinationReport& checked, uint64_t damaged, bool read_data) {
+  const CheckReport& report = checked.report;
+  if (damaged > 0) {
+    std::string text = absl::StrCat(FormatCount(damaged, "file"), " damaged or missing");
+    if (checked.repairs.has_value()) {
+      absl::StrAppend(&text, ", ", FormatCount(CountRepaired(*checked.repairs)),
+                      " of them repaired");
+    }
+    return text;
+  }
+  if (report.backups_checked == 0) return "nothing is proven";
+  if (!read_data && report.backups_marked > 0) {
+    return absl::StrCat(FormatCount(report.backups_marked, "backup"),
+                        " marked as damaged, and nothing else found");
+  }
+  return "all is well";
+}
+
 std::string ToText(const DestinationConfig& destination, const DestinationReport& checked,
                    bool read_data) {
   const CheckReport& report = checked.report;
   const uint64_t damaged =
       checked.repairs.has_value() ? checked.repairs->size() : report.findings.size();
   std::string text = absl::StrCat(
-      DescribeDestination(destination), ": ",
-      damaged == 0 && report.backups_checked == 0 ? "nothing is proven: "
-      : damaged == 0 && !read_data && !report.marked_backup_ids.empty()
-          ? absl::StrCat(FormatCount(report.marked_backup_ids.size(), "backup"),
-                         " marked as damaged, and nothing else found: ")
-      : damaged == 0
-          ? "all is well: "
-          : absl::StrCat(FormatCount(damaged, "file"), " damaged or missing",
-                         checked.repairs.has_value()
-                             ? absl::StrCat(", ", FormatCount(CountRepaired(*checked.repairs)),
-                                            " of them repaired: ")
-                             : ": "),
+      DescribeDestination(destination), ": ", Headline(checked, damaged, read_data), ": ",
       FormatCount(report.backups_checked, "backup"), ", ",
       FormatCount(report.objects_checked, "object"),
       read_data ? absl::StrCat(", ", FormatBytes(report.bytes_read), " read and proven")
@@ -194,9 +202,9 @@ absl::Status Summarise(const DestinationConfig& destination, const DestinationRe
   }
   if (faults.empty()) {
     // A check that reads all data knows better than a mark.
-    if (!read_data && !checked.report.marked_backup_ids.empty()) {
+    if (!read_data && checked.report.backups_marked > 0) {
       return absl::DataLossError(absl::StrCat(
-          FormatCount(checked.report.marked_backup_ids.size(), "backup"), " at ", destination.url,
+          FormatCount(checked.report.backups_marked, "backup"), " at ", destination.url,
           " can't be restored, as an earlier check or drill found: `holdfast check --read-data "
           "--repair` mends what another destination holds whole"));
     }

@@ -67,11 +67,7 @@ absl::StatusOr<ProofFindings> Prover::Check(uint32_t share, uint32_t shares,
   options.read_data = shares > 0;
   options.share = share;
   options.shares = std::max<uint32_t>(shares, 1);
-  if (options.read_data) {
-    HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, store_.ListBackups(),
-                              "list the backups");
-    options.also_read = listing.damaged_objects;
-  }
+  options.also_read_marked = options.read_data;
   ProofFindings found;
   found.has_read_all = shares == 1;
   found.has_read_damaged = options.read_data;

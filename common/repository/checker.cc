@@ -296,8 +296,9 @@ class StoreCheck {
   absl::Status CheckManifests() {
     HOLDFAST_ASSIGN_OR_RETURN(const BackupListing listing, store_.ListBackups());
     for (const ListedBackup& backup : listing.backups) {
-      if (backup.is_damaged) report_.marked_backup_ids.push_back(backup.summary.backup_id());
+      if (backup.is_damaged) ++report_.backups_marked;
     }
+    if (options_.also_read_marked) marked_objects_ = listing.damaged_objects;
     struct Link {
       Hash256 sealed_hash;
       uint64_t ordinal = 0;
@@ -515,7 +516,7 @@ class StoreCheck {
           [&](uint32_t index) { return backup_ids_[index] == options_.only_backup_id; });
       if (!is_needed) return false;
     }
-    if (options_.also_read.contains(object.entry.name())) return true;
+    if (marked_objects_.contains(object.entry.name())) return true;
     // The identity is a keyed hash or random: any part of it spreads evenly.
     const absl::StatusOr<ParsedObjectName> name = ParseObjectName(object.entry.name());
     if (options_.shares <= 1 || !name.ok()) return true;
@@ -617,6 +618,7 @@ class StoreCheck {
   std::map<std::string, ScatteredFile> scattered_files_;
 
   absl::flat_hash_set<std::string> unreadable_objects_;
+  absl::flat_hash_set<std::string> marked_objects_;  // to be read, with also_read_marked
 };
 
 }  // namespace

@@ -43,8 +43,8 @@ struct CheckOptions {
   uint32_t shares = 1;
   // With read_data: only what this backup needs is read; all where empty.
   std::string only_backup_id = {};
-  // With read_data: the names of objects that are read, too, whatever share they belong to.
-  absl::flat_hash_set<std::string> also_read = {};
+  // With read_data: whether what marks say is damaged is read, too, whatever share it belongs to.
+  bool also_read_marked = false;
   // Also called for every file that is listed, before anything is known of what there is to do. May
   // be empty.
   std::function<void(const CheckProgress&)> on_progress;
@@ -57,8 +57,8 @@ struct CheckReport {
   absl::flat_hash_set<std::string> checked_backup_ids;
   uint64_t objects_checked = 0;
   uint64_t bytes_read = 0;
-  // The backups that a mark says are damaged, though this check may have found nothing.
-  std::vector<std::string> marked_backup_ids;
+  // How many backups a mark says are damaged, though this check may have found nothing.
+  uint64_t backups_marked = 0;
   // Objects that no manifest names, and their bytes: no fault (a run was cut), prune removes them.
   uint64_t unnamed_objects = 0;
   uint64_t unnamed_bytes = 0;

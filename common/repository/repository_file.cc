@@ -48,6 +48,32 @@ absl::StatusOr<RepositoryFile> ReadOne(BlobStore& blobs, absl::string_view path)
   return ParseRepositoryFile(bytes);
 }
 
+// Whether holdfast.json counts, or its error, whatever the copy is.
+bool Decides(const absl::StatusOr<RepositoryFile>& file) {
+  return file.ok() || absl::IsUnimplemented(file.status()) || absl::IsCancelled(file.status()) ||
+         absl::IsDeadlineExceeded(file.status());
+}
+
+// The one that counts.
+absl::StatusOr<RepositoryFile> Choose(const absl::StatusOr<RepositoryFile>& file,
+                                      const absl::StatusOr<RepositoryFile>& copy) {
+  if (Decides(file)) return file;
+  if (copy.ok()) return copy;
+  // A damaged copy shows that there is a repository.
+  const bool is_copy_alone = absl::IsNotFound(file.status()) && !absl::IsNotFound(copy.status());
+  return is_copy_alone ? Annotate(copy.status(), kRepositoryFileCopyName)
+                       : Annotate(file.status(), kRepositoryFileName);
+}
+
+absl::Status CheckThatTheyAgree(const absl::StatusOr<RepositoryFile>& file,
+                                const absl::StatusOr<RepositoryFile>& copy) {
+  if (!file.ok() || !copy.ok() || file->bytes == copy->bytes) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat(
+      kRepositoryFileName, " is of repository ", file->repository_id.ToText(), " and ",
+      kRepositoryFileCopyName, " of ", copy->repository_id.ToText(),
+      ": put the right one in the place of the other; with the wrong one no key file opens"));
+}
+
 }  // namespace
 
 RepositoryFile MakeRepositoryFile(const Id128& repository_id, absl::Time create_time) {
@@ -92,16 +118,8 @@ absl::StatusOr<RepositoryFile> ParseRepositoryFile(absl::string_view bytes) {
 
 absl::StatusOr<RepositoryFile> ReadRepositoryFile(BlobStore& blobs) {
   absl::StatusOr<RepositoryFile> file = ReadOne(blobs, kRepositoryFileName);
-  if (file.ok() || absl::IsUnimplemented(file.status()) || absl::IsCancelled(file.status()) ||
-      absl::IsDeadlineExceeded(file.status())) {
-    return file;
-  }
-  absl::StatusOr<RepositoryFile> copy = ReadOne(blobs, kRepositoryFileCopyName);
-  if (copy.ok()) return copy;
-  // A damaged copy shows that there is a repository.
-  const bool is_copy_alone = absl::IsNotFound(file.status()) && !absl::IsNotFound(copy.status());
-  return is_copy_alone ? Annotate(copy.status(), kRepositoryFileCopyName)
-                       : Annotate(file.status(), kRepositoryFileName);
+  if (Decides(file)) return file;
+  return Choose(file, ReadOne(blobs, kRepositoryFileCopyName));
 }
 
 absl::Status PutRepositoryFile(BlobStore& blobs, const RepositoryFile& file) {
@@ -111,16 +129,18 @@ absl::Status PutRepositoryFile(BlobStore& blobs, const RepositoryFile& file) {
 }
 
 absl::StatusOr<std::vector<RepositoryFileFault>> CheckRepositoryFiles(BlobStore& blobs) {
-  HOLDFAST_ASSIGN_OR_RETURN(const RepositoryFile file, ReadRepositoryFile(blobs));
+  const absl::StatusOr<RepositoryFile> file = ReadOne(blobs, kRepositoryFileName);
+  const absl::StatusOr<RepositoryFile> copy = ReadOne(blobs, kRepositoryFileCopyName);
+  HOLDFAST_ASSIGN_OR_RETURN(const RepositoryFile chosen, Choose(file, copy));
   std::vector<RepositoryFileFault> faults;
-  for (const absl::string_view path : {kRepositoryFileName, kRepositoryFileCopyName}) {
-    const absl::StatusOr<RepositoryFile> one = ReadOne(blobs, path);
-    absl::Status status = one.status();
+  for (const auto& [path, one] : {std::make_pair(kRepositoryFileName, &file),
+                                  std::make_pair(kRepositoryFileCopyName, &copy)}) {
+    absl::Status status = one->status();
     if (absl::IsNotFound(status)) {
       status = absl::NotFoundError("missing");
-    } else if (one.ok() && one->bytes != file.bytes) {
+    } else if (one->ok() && (*one)->bytes != chosen.bytes) {
       status = absl::DataLossError(
-          absl::StrCat("it is that of another repository, ", one->repository_id.ToText()));
+          absl::StrCat("it is that of another repository, ", (*one)->repository_id.ToText()));
     }
     if (status.ok()) continue;
     HOLDFAST_RETURN_IF_ERROR(CheckThatOnlyTheFileFailed(blobs, status));
@@ -130,21 +150,18 @@ absl::StatusOr<std::vector<RepositoryFileFault>> CheckRepositoryFiles(BlobStore&
 }
 
 absl::Status CheckThatRepositoryFilesAgree(BlobStore& blobs) {
-  const absl::StatusOr<RepositoryFile> file = ReadOne(blobs, kRepositoryFileName);
-  const absl::StatusOr<RepositoryFile> copy = ReadOne(blobs, kRepositoryFileCopyName);
-  if (!file.ok() || !copy.ok() || file->bytes == copy->bytes) return absl::OkStatus();
-  return absl::DataLossError(absl::StrCat(
-      kRepositoryFileName, " is of repository ", file->repository_id.ToText(), " and ",
-      kRepositoryFileCopyName, " of ", copy->repository_id.ToText(),
-      ": put the right one in the place of the other; with the wrong one no key file opens"));
+  return CheckThatTheyAgree(ReadOne(blobs, kRepositoryFileName),
+                            ReadOne(blobs, kRepositoryFileCopyName));
 }
 
 absl::Status RepairRepositoryFile(BlobStore& blobs, absl::string_view path) {
-  HOLDFAST_RETURN_IF_ERROR(CheckThatRepositoryFilesAgree(blobs));
-  HOLDFAST_ASSIGN_OR_RETURN(const RepositoryFile file, ReadRepositoryFile(blobs));
-  const absl::StatusOr<RepositoryFile> one = ReadOne(blobs, path);
-  if (one.ok() && one->bytes == file.bytes) return absl::OkStatus();
-  return ReplaceAndCompare(blobs, std::string(path), file.bytes);
+  const absl::StatusOr<RepositoryFile> file = ReadOne(blobs, kRepositoryFileName);
+  const absl::StatusOr<RepositoryFile> copy = ReadOne(blobs, kRepositoryFileCopyName);
+  HOLDFAST_RETURN_IF_ERROR(CheckThatTheyAgree(file, copy));
+  HOLDFAST_ASSIGN_OR_RETURN(const RepositoryFile chosen, Choose(file, copy));
+  // They agree, so that one which opens is whole.
+  if ((path == kRepositoryFileName ? file : copy).ok()) return absl::OkStatus();
+  return ReplaceAndCompare(blobs, std::string(path), chosen.bytes);
 }
 
 }  // namespace holdfast
