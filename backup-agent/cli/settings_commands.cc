@@ -161,10 +161,10 @@ absl::Status RunCommand(const SettingsSetArguments& arguments, CommandContext& c
     urls_before.insert(destination.url());
   }
   HOLDFAST_ASSIGN_OR_RETURN(const v1::Settings after, agent.UpdateSettings(request));
+  const absl::StatusOr<Config> config = LoadCommandConfig(context);
   for (const v1::Destination& destination : after.destinations()) {
     if (urls_before.count(destination.url()) > 0) continue;
     // The agent has just used it, so it is there, and answers.
-    const absl::StatusOr<Config> config = LoadCommandConfig(context);
     if (config.ok() && config->store.has_value()) {
       WarnWhereOnOneDisk(destination.name(), destination.url(), config->store->data_directory,
                          context.console);

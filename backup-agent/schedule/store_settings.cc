@@ -36,8 +36,6 @@ v1::Settings SeedSettings(const AgentStoreConfig& config) {
   return settings;
 }
 
-namespace {}  // namespace
-
 absl::StatusOr<v1::Settings> CheckSettings(v1::Settings settings,
                                            const std::string& key_fingerprint) {
   if (!settings.has_schedule()) {

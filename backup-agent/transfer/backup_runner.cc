@@ -217,6 +217,13 @@ absl::StatusOr<std::string> PrepareAt(const BlobStoreOpener& open_blob_store,
   return opened->repository_id().ToText();
 }
 
+// When a destination has stalled.
+struct StallLimit {
+  absl::Duration stall_max = kListingMax;
+  // What shows that the work goes on; a counter of its own for each destination unless set.
+  ProgressCounter steps = nullptr;
+};
+
 class BackupRunnerImpl : public BackupRunner {
  public:
   explicit BackupRunnerImpl(const Dependencies& dependencies)
@@ -542,13 +549,6 @@ class BackupRunnerImpl : public BackupRunner {
     absl::StatusOr<T> result;
   };
 
-  // When a destination has stalled.
-  struct StallLimit {
-    absl::Duration stall_max = kListingMax;
-    // What shows that the work goes on; a counter of its own for each destination unless set.
-    ProgressCounter steps = nullptr;
-  };
-
   // Opens each destination and does `work` there, on threads of the destination's own, at all of
   // them at once. `work` may outlive this call: it must own all that it uses.
   template <typename T>
@@ -557,7 +557,7 @@ class BackupRunnerImpl : public BackupRunner {
       absl::string_view what,
       const std::function<absl::StatusOr<T>(const std::shared_ptr<OpenDestination>&,
                                             const Cancellation&, const ProgressCounter&)>& work,
-      const Cancellation& cancellation, const StallLimit& limit) {
+      const Cancellation& cancellation, const StallLimit& limit = {}) {
     struct Asked {
       std::unique_ptr<Destination> destination;
       Pending<absl::StatusOr<T>> result;
@@ -604,15 +604,6 @@ class BackupRunnerImpl : public BackupRunner {
       destination.Shutdown(dependencies_.clock->MonotonicNow() + kShutdownGrace);
     }
     return answers;
-  }
-  template <typename T>
-  std::vector<Answer<T>> AtEachDestination(
-      const v1::Settings& settings, const agent::v1::StoreMemory& memory, const StoreId& store_id,
-      absl::string_view what,
-      const std::function<absl::StatusOr<T>(const std::shared_ptr<OpenDestination>&,
-                                            const Cancellation&, const ProgressCounter&)>& work,
-      const Cancellation& cancellation) {
-    return AtEachDestination<T>(settings, memory, store_id, what, work, cancellation, StallLimit());
   }
 
   Dependencies dependencies_;

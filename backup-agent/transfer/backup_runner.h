@@ -94,8 +94,6 @@ class BackupRunner {
   virtual BackupRunOutcome Run(const BackupRunInput& input, RunObserver& observer,
                                const Cancellation& cancellation) = 0;
 
-  // Lists the backups at the destinations of `settings`, newest first by lineage; each names the
-  // destinations that hold it. A destination that can't be read is left out and named in `errors`.
   struct Drilled {
     std::string backup_id;
     absl::Time time;
@@ -108,6 +106,8 @@ class BackupRunner {
     // What a drill restored last, by destination name.
     std::map<std::string, Drilled> drilled = {};
   };
+  // Lists the backups at the destinations of `settings`, newest first by lineage; each names the
+  // destinations that hold it. A destination that can't be read is left out and named in `errors`.
   virtual absl::StatusOr<Listing> ListBackups(const v1::Settings& settings,
                                               const agent::v1::StoreMemory& memory,
                                               const Cancellation& cancellation) = 0;

@@ -7,6 +7,7 @@ import os
 import pathlib
 import platform
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -340,7 +341,6 @@ def etcd_serving(folder):
     """A single etcd, as it comes, with its data in `folder`; yields its address."""
     data = folder / "etcd"
     # etcd takes no free port by itself: a number that the kernel gave just now.
-    import socket  # pylint: disable=import-outside-toplevel
     with socket.socket() as probe, socket.socket() as peer_probe:
         probe.bind(("127.0.0.1", 0))
         peer_probe.bind(("127.0.0.1", 0))
