@@ -1,5 +1,6 @@
 #include "common/storage/blob_store_host.h"
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,19 +39,13 @@ class ChannelSource : public ByteSource {
       HOLDFAST_RETURN_IF_ERROR(Reader(message_.fields).Status());
       return absl::Span<const uint8_t>();
     }
-    if (message_.kind != Kind::kPiece) return host::UnexpectedMessage(message_.kind);
-    return absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(message_.fields.data()),
-                               message_.fields.size());
+    return channel_.Piece(message_);
   }
 
  private:
   Channel& channel_;
   Message message_;
 };
-
-absl::string_view AsText(absl::Span<const uint8_t> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
 
 absl::Status ServeGet(BlobStore& store, Reader& request, Channel& channel) {
   const std::string name = request.Text();
@@ -60,16 +55,26 @@ absl::Status ServeGet(BlobStore& store, Reader& request, Channel& channel) {
   const absl::StatusOr<std::unique_ptr<ByteSource>> source = store.Get(name, offset, length_max);
   HOLDFAST_RETURN_IF_ERROR(channel.SendStatus(source.status()));
   if (!source.ok()) return absl::OkStatus();
+  absl::Span<const uint8_t> rest;  // of what the source yielded
+  std::optional<absl::Status> end;
+  Message message;
   for (;;) {
-    HOLDFAST_ASSIGN_OR_RETURN(const Message message, channel.Receive());
+    if (rest.empty() && !end.has_value()) {
+      // Before it is asked for: the other end works on the last piece meanwhile.
+      const absl::StatusOr<absl::Span<const uint8_t>> next = (*source)->Next();
+      if (next.ok()) rest = *next;
+      if (rest.empty()) end = next.status();
+    }
+    HOLDFAST_RETURN_IF_ERROR(channel.Receive(message));
     if (message.kind == Kind::kClose) return absl::OkStatus();
     if (message.kind != Kind::kNext) return host::UnexpectedMessage(message.kind);
-    const absl::StatusOr<absl::Span<const uint8_t>> piece = (*source)->Next();
-    if (!piece.ok() || piece->empty()) {
-      HOLDFAST_RETURN_IF_ERROR(channel.SendStatus(piece.status()));
-    } else {
-      HOLDFAST_RETURN_IF_ERROR(channel.Send(Kind::kPiece, AsText(*piece)));
+    if (rest.empty()) {
+      HOLDFAST_RETURN_IF_ERROR(channel.SendStatus(*end));
+      continue;
     }
+    const absl::Span<const uint8_t> piece = rest.subspan(0, host::kPieceSizeMaxBytes);
+    HOLDFAST_RETURN_IF_ERROR(channel.SendPiece(piece));
+    rest.remove_prefix(piece.size());
   }
 }
 
@@ -162,11 +167,11 @@ void ServeBlobStore(UniqueFd control_socket,
   }
   std::vector<Thread> threads;  // they end with their channels
   for (;;) {
-    absl::StatusOr<UniqueFd> socket = control.ReceiveSocket();
-    if (!socket.ok() || !socket->is_valid()) return;
+    absl::StatusOr<Channel> channel = control.ReceiveChannel();
+    if (!channel.ok() || !channel->is_open()) return;
     threads.emplace_back("channel",
-                         [&store = **store, &clock, socket = *std::move(socket)]() mutable {
-                           ServeChannel(store, Channel(std::move(socket)), clock);
+                         [&store = **store, &clock, channel = *std::move(channel)]() mutable {
+                           ServeChannel(store, std::move(channel), clock);
                          });
   }
 }

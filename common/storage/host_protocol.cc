@@ -1,8 +1,12 @@
 #include "common/storage/host_protocol.h"
 
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -20,6 +24,9 @@ namespace {
 
 constexpr size_t kHeaderSizeBytes = 5;
 constexpr int64_t kNoTime = INT64_MIN;
+
+// The descriptors of a HostEnd.
+using HostEndFds = std::array<int, 2>;
 
 // How long a wait goes on before it is looked whether it is to end. The parts are counted, so that
 // a machine that was suspended gives nobody up for that.
@@ -101,8 +108,42 @@ absl::Status Reader::status() const {
                     : absl::OkStatus();
 }
 
-Channel::Channel(UniqueFd socket, Patience patience)
-    : socket_(std::move(socket)), patience_(std::move(patience)) {
+absl::StatusOr<SharedMemory> SharedMemory::Create(UniqueFd& fd) {
+  fd = UniqueFd(memfd_create("holdfast-piece", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  // Sealed, so that nobody can make it shorter: who reads beyond the end is killed.
+  if (!fd.is_valid() || ftruncate(fd.get(), kPieceSizeMaxBytes) != 0 ||
+      fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+    return StatusFromErrno(errno, "make memory to share with a process");
+  }
+  return Map(fd);
+}
+
+absl::StatusOr<SharedMemory> SharedMemory::Map(const UniqueFd& fd) {
+  struct stat info;
+  if (fstat(fd.get(), &info) != 0) return StatusFromErrno(errno, "look at shared memory");
+  if (info.st_size != kPieceSizeMaxBytes) {
+    return absl::InternalError(absl::StrCat("shared memory of ", info.st_size, " bytes"));
+  }
+  void* const bytes =
+      mmap(nullptr, kPieceSizeMaxBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+  if (bytes == MAP_FAILED) return StatusFromErrno(errno, "map shared memory");
+  return SharedMemory(absl::MakeSpan(static_cast<uint8_t*>(bytes), kPieceSizeMaxBytes));
+}
+
+SharedMemory::~SharedMemory() {
+  if (!bytes_.empty()) munmap(bytes_.data(), bytes_.size());
+}
+
+SharedMemory::SharedMemory(SharedMemory&& other) noexcept
+    : bytes_(std::exchange(other.bytes_, {})) {}
+
+SharedMemory& SharedMemory::operator=(SharedMemory&& other) noexcept {
+  std::swap(bytes_, other.bytes_);
+  return *this;
+}
+
+Channel::Channel(UniqueFd socket, Patience patience, SharedMemory memory)
+    : socket_(std::move(socket)), memory_(std::move(memory)), patience_(std::move(patience)) {
   const timeval part = absl::ToTimeval(kWaitPart);
   for (const int option : {SO_RCVTIMEO, SO_SNDTIMEO}) {
     HOLDFAST_CHECK(setsockopt(socket_.get(), SOL_SOCKET, option, &part, sizeof(part)) == 0);
@@ -191,10 +232,27 @@ absl::StatusOr<Message> Channel::Receive() {
   return message;
 }
 
-absl::Status Channel::SendSocket(const UniqueFd& socket) {
+absl::Status Channel::SendPiece(absl::Span<const uint8_t> piece) {
+  HOLDFAST_CHECK(piece.size() <= memory_.bytes().size());
+  std::memcpy(memory_.bytes().data(), piece.data(), piece.size());
+  return Send(Kind::kPiece, Writer().Number(piece.size()).fields());
+}
+
+absl::StatusOr<absl::Span<const uint8_t>> Channel::Piece(const Message& message) const {
+  if (message.kind != Kind::kPiece) return UnexpectedMessage(message.kind);
+  Reader reader(message.fields);
+  const uint64_t size_bytes = reader.Number();
+  HOLDFAST_RETURN_IF_ERROR(reader.status());
+  if (size_bytes > memory_.bytes().size()) {
+    return absl::InternalError(absl::StrCat("a piece of ", size_bytes, " bytes"));
+  }
+  return memory_.bytes().first(static_cast<size_t>(size_bytes));
+}
+
+absl::Status Channel::SendChannel(const HostEnd& end) {
   char byte = 0;
   iovec part = {.iov_base = &byte, .iov_len = 1};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control = {};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(HostEndFds))> control = {};
   msghdr message = {};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
@@ -203,20 +261,20 @@ absl::Status Channel::SendSocket(const UniqueFd& socket) {
   cmsghdr* const rights = CMSG_FIRSTHDR(&message);
   rights->cmsg_level = SOL_SOCKET;
   rights->cmsg_type = SCM_RIGHTS;
-  rights->cmsg_len = CMSG_LEN(sizeof(int));
-  const int fd = socket.get();
-  std::memcpy(CMSG_DATA(rights), &fd, sizeof(fd));
+  rights->cmsg_len = CMSG_LEN(sizeof(HostEndFds));
+  const HostEndFds fds = {end.socket.get(), end.memory.get()};
+  std::memcpy(CMSG_DATA(rights), fds.data(), sizeof(fds));
   absl::Duration waited;
   while (sendmsg(socket_.get(), &message, MSG_NOSIGNAL) < 0) {
-    HOLDFAST_RETURN_IF_ERROR(GoOn(errno, "send a socket", waited));
+    HOLDFAST_RETURN_IF_ERROR(GoOn(errno, "send a channel", waited));
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<UniqueFd> Channel::ReceiveSocket() {
+absl::StatusOr<Channel> Channel::ReceiveChannel() {
   char byte = 0;
   iovec part = {.iov_base = &byte, .iov_len = 1};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control = {};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(HostEndFds))> control = {};
   msghdr message = {};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
@@ -226,16 +284,28 @@ absl::StatusOr<UniqueFd> Channel::ReceiveSocket() {
   do {
     got = recvmsg(socket_.get(), &message, MSG_CMSG_CLOEXEC);
   } while (got < 0 && errno == EINTR);
-  if (got < 0 && errno != ECONNRESET) return StatusFromErrno(errno, "receive a socket");
-  if (got <= 0) return UniqueFd();
+  if (got < 0 && errno != ECONNRESET) return StatusFromErrno(errno, "receive a channel");
+  if (got <= 0) return Channel();
   const cmsghdr* const rights = CMSG_FIRSTHDR(&message);
   if (rights == nullptr || rights->cmsg_type != SCM_RIGHTS ||
-      rights->cmsg_len != CMSG_LEN(sizeof(int))) {
-    return absl::InternalError("a message that holds no socket");
+      rights->cmsg_len != CMSG_LEN(sizeof(HostEndFds))) {
+    return absl::InternalError("a message that holds no channel");
   }
-  int fd = -1;
-  std::memcpy(&fd, CMSG_DATA(rights), sizeof(fd));
-  return UniqueFd(fd);
+  HostEndFds fds = {};
+  std::memcpy(fds.data(), CMSG_DATA(rights), sizeof(fds));
+  UniqueFd socket(fds[0]);
+  const UniqueFd memory_fd(fds[1]);
+  HOLDFAST_ASSIGN_OR_RETURN(SharedMemory memory, SharedMemory::Map(memory_fd));
+  return Channel(std::move(socket), std::move(memory));
+}
+
+absl::StatusOr<std::pair<Channel, HostEnd>> MakeChannel(const Patience& patience) {
+  HOLDFAST_ASSIGN_OR_RETURN(auto sockets, MakeSocketPair());
+  HostEnd end;
+  end.socket = std::move(sockets.second);
+  HOLDFAST_ASSIGN_OR_RETURN(SharedMemory memory, SharedMemory::Create(end.memory));
+  return std::make_pair(Channel(std::move(sockets.first), patience, std::move(memory)),
+                        std::move(end));
 }
 
 absl::StatusOr<std::pair<UniqueFd, UniqueFd>> MakeSocketPair() {

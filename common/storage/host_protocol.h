@@ -17,8 +17,8 @@
 // How a HostedBlobStore and its host talk. Both ends are one program, so nothing here has a
 // version.
 //
-// There is a control socket, and over it the store sends the host a socket for each channel. A
-// channel carries one call at a time:
+// There is a control socket, and over it the store sends the host a socket and some shared memory
+// for each channel. A channel carries one call at a time:
 //
 //   store                                      host
 //   kStat name                                 kInfo size, time, or kStatus error
@@ -37,8 +37,10 @@
 // says kInfo, with whether it was not there, or kStatus error, and ends.
 //
 // A message is its size and kind (4 and 1 bytes), and its fields: numbers of 8 bytes, texts with
-// their size before them; of kPiece the bytes alone. The host ends when the control socket is
-// closed at the other end, and what was under way has ended.
+// their size before them. Of kPiece that is the number of its bytes, which lie in the channel's
+// shared memory: there the socket would copy each of them twice, and that costs more than to write
+// them. They stay there until the next kNext. The host ends when the control socket is closed at
+// the other end, and what was under way has ended.
 
 namespace holdfast::host {
 
@@ -61,8 +63,11 @@ enum class Kind : uint8_t {
   kReplace,
 };
 
-// What a message holds, apart from kPiece. At most this many bytes.
+// What a message holds. At most this many bytes.
 inline constexpr size_t kMessageSizeMaxBytes = size_t{256} << 20;
+
+// What the shared memory of a channel holds: the most bytes of a piece.
+inline constexpr size_t kPieceSizeMaxBytes = size_t{256} << 10;
 
 // Builds the fields of a message.
 class Writer {
@@ -110,6 +115,32 @@ struct Patience {
   Cancellation cancellation = {};
 };
 
+// Memory that both ends of a channel have mapped. Not thread-safe. Movable.
+class SharedMemory {
+ public:
+  SharedMemory() = default;  // none
+  // Of kPieceSizeMaxBytes; `fd` is what the other end is to map.
+  static absl::StatusOr<SharedMemory> Create(UniqueFd& fd);
+  // What the other end created.
+  static absl::StatusOr<SharedMemory> Map(const UniqueFd& fd);
+  ~SharedMemory();
+  SharedMemory(SharedMemory&& other) noexcept;
+  SharedMemory& operator=(SharedMemory&& other) noexcept;
+
+  absl::Span<uint8_t> bytes() const { return bytes_; }
+
+ private:
+  explicit SharedMemory(absl::Span<uint8_t> bytes) : bytes_(bytes) {}
+
+  absl::Span<uint8_t> bytes_;
+};
+
+// The end of a channel that the host gets.
+struct HostEnd {
+  UniqueFd socket;
+  UniqueFd memory;
+};
+
 // One end of a channel, or of the control socket.
 //
 // Not thread-safe, but for Receive of one thread beside Send of another.
@@ -120,9 +151,10 @@ struct Patience {
 class Channel {
  public:
   Channel() = default;
-  // Waits for the other end for ever.
-  explicit Channel(UniqueFd socket) : socket_(std::move(socket)) {}
-  Channel(UniqueFd socket, Patience patience);
+  // Waits for the other end for ever. The control socket has no memory.
+  explicit Channel(UniqueFd socket, SharedMemory memory = {})
+      : socket_(std::move(socket)), memory_(std::move(memory)) {}
+  Channel(UniqueFd socket, Patience patience, SharedMemory memory = {});
 
   absl::Status Send(Kind kind, absl::string_view fields = "");
   absl::Status Send(Kind kind, const Writer& writer) { return Send(kind, writer.fields()); }
@@ -131,9 +163,15 @@ class Channel {
   // Into memory that is used again and again.
   absl::Status Receive(Message& message);
 
-  // The socket of a new channel travels over the control socket. An invalid one at its end.
-  absl::Status SendSocket(const UniqueFd& socket);
-  absl::StatusOr<UniqueFd> ReceiveSocket();
+  // Sends kPiece. REQUIRES: of a channel, and at most kPieceSizeMaxBytes.
+  absl::Status SendPiece(absl::Span<const uint8_t> piece);
+  // The bytes of a kPiece that was received. The other end can change them for as long as it has
+  // not been told kNext, and whoever must not trust it works on a copy.
+  absl::StatusOr<absl::Span<const uint8_t>> Piece(const Message& message) const;
+
+  // A new channel travels over the control socket. One that is not open at its end.
+  absl::Status SendChannel(const HostEnd& end);
+  absl::StatusOr<Channel> ReceiveChannel();
 
   bool is_open() const { return socket_.is_valid(); }
   void Close() { socket_.Reset(); }
@@ -147,8 +185,12 @@ class Channel {
   absl::Status GoOn(int error, absl::string_view what, absl::Duration& waited) const;
 
   UniqueFd socket_;
+  SharedMemory memory_;
   Patience patience_;
 };
+
+// A new channel, and its other end.
+absl::StatusOr<std::pair<Channel, HostEnd>> MakeChannel(const Patience& patience);
 
 // Two ends that are connected.
 absl::StatusOr<std::pair<UniqueFd, UniqueFd>> MakeSocketPair();

@@ -19,13 +19,6 @@ using host::Writer;
 
 namespace {
 
-// Larger pieces of a source travel in parts of this size.
-constexpr size_t kPieceSizeMaxBytes = size_t{1} << 20;
-
-absl::string_view AsText(absl::Span<const uint8_t> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
 // Names the place in an error of a channel, but for that of who gave up.
 absl::Status NameIn(const absl::Status& error, absl::string_view place) {
   return absl::IsCancelled(error) ? error : Annotate(error, place);
@@ -58,12 +51,14 @@ class HostedBlobStore::Source : public ByteSource {
       HOLDFAST_RETURN_IF_ERROR(Reader(message_.fields).Status());
       return absl::Span<const uint8_t>();
     }
-    if (message_.kind != Kind::kPiece) {
+    const absl::StatusOr<absl::Span<const uint8_t>> piece = channel_.Piece(message_);
+    if (!piece.ok()) {
       channel_.Close();
-      return host::UnexpectedMessage(message_.kind);
+      return piece.status();
     }
-    return absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(message_.fields.data()),
-                               message_.fields.size());
+    // A copy: what is proven of these bytes must not change afterwards.
+    piece_.assign(piece->begin(), piece->end());
+    return absl::MakeConstSpan(piece_);
   }
 
   absl::Status Rewind() override {
@@ -86,6 +81,7 @@ class HostedBlobStore::Source : public ByteSource {
   const uint64_t offset_;
   const uint64_t length_max_;
   Message message_;
+  std::vector<uint8_t> piece_;
 };
 
 absl::StatusOr<std::unique_ptr<HostedBlobStore>> HostedBlobStore::Connect(UniqueFd control,
@@ -147,11 +143,11 @@ absl::StatusOr<Channel> HostedBlobStore::TakeChannel() {
     idle_channels_.pop_back();
     return channel;
   }
-  HOLDFAST_ASSIGN_OR_RETURN(auto sockets, host::MakeSocketPair());
-  if (absl::Status status = control_.SendSocket(sockets.second); !status.ok()) {
+  HOLDFAST_ASSIGN_OR_RETURN(auto channel, host::MakeChannel(patience_));
+  if (absl::Status status = control_.SendChannel(channel.second); !status.ok()) {
     return NameIn(status, description_);
   }
-  return Channel(std::move(sockets.first), patience_);
+  return std::move(channel.first);
 }
 
 void HostedBlobStore::ReturnChannel(Channel channel) {
@@ -200,8 +196,9 @@ absl::Status HostedBlobStore::Send(Kind kind, absl::string_view name, ByteSource
       }
       piece = *next;
     }
-    const absl::Span<const uint8_t> part = piece.subspan(0, kPieceSizeMaxBytes);
-    HOLDFAST_RETURN_IF_ERROR(Tell(channel, Kind::kPiece, AsText(part)));
+    // Larger pieces travel in parts.
+    const absl::Span<const uint8_t> part = piece.subspan(0, host::kPieceSizeMaxBytes);
+    HOLDFAST_RETURN_IF_ERROR(HostError(channel.SendPiece(part)));
     piece.remove_prefix(part.size());
   }
 }

@@ -229,10 +229,11 @@ TEST(HostedPlaceTest, ASlowListingIsSeenWhileItGoesOn) {
 }
 
 TEST_F(HostedBlobStoreTest, LargePiecesTravelInParts) {
-  const std::string bytes((3 << 20) + 1, 'x');
+  constexpr size_t kMax = host::kPieceSizeMaxBytes;
+  const std::string bytes(3 * kMax + 1, 'x');
   MemorySource source(bytes);
   EXPECT_OK(store().Put("a", source));
-  EXPECT_THAT(place_->pieces, ElementsAre(1 << 20, 1 << 20, 1 << 20, 1));
+  EXPECT_THAT(place_->pieces, ElementsAre(kMax, kMax, kMax, 1));
 }
 
 TEST_F(HostedBlobStoreTest, APlaceThatCanNotBeOpenedIsNotConnected) {
@@ -260,9 +261,7 @@ class DyingHostTest : public testing::Test {
   // Answers one message, then goes.
   Thread DieAfter(host::Kind kind, const absl::Status& status) {
     return Thread("host", [this, kind, status] {
-      auto socket = control_.ReceiveSocket();
-      ASSERT_OK(socket);
-      host::Channel channel(*std::move(socket));
+      ASSERT_OK_AND_ASSIGN(host::Channel channel, control_.ReceiveChannel());
       EXPECT_OK(channel.Receive());
       if (kind == host::Kind::kStatus) {
         EXPECT_OK(channel.SendStatus(status));
@@ -319,9 +318,7 @@ class SilentHostTest : public testing::Test {
   // Answers the first message of the first channel, which stays open and unread.
   Thread AnswerOnce(host::Kind kind) {
     return Thread("host", [this, kind] {
-      auto socket = control_.ReceiveSocket();
-      ASSERT_OK(socket);
-      channel_ = host::Channel(*std::move(socket));
+      ASSERT_OK_AND_ASSIGN(channel_, control_.ReceiveChannel());
       EXPECT_OK(channel_.Receive());
       EXPECT_OK(channel_.Send(kind, kind == host::Kind::kStatus
                                         ? host::Writer().Status(absl::OkStatus())
@@ -382,10 +379,10 @@ TEST_F(SilentHostTest, IsNotAskedAgain) {
   EXPECT_THAT(store.Stat("a"), IsSilence());
   EXPECT_THAT(store.Stat("a"), IsSilence());
   store_.reset();
-  ASSERT_OK_AND_ASSIGN(const UniqueFd first, control_.ReceiveSocket());
-  EXPECT_TRUE(first.is_valid());
-  ASSERT_OK_AND_ASSIGN(const UniqueFd second, control_.ReceiveSocket());
-  EXPECT_FALSE(second.is_valid());
+  ASSERT_OK_AND_ASSIGN(const host::Channel first, control_.ReceiveChannel());
+  EXPECT_TRUE(first.is_open());
+  ASSERT_OK_AND_ASSIGN(const host::Channel second, control_.ReceiveChannel());
+  EXPECT_FALSE(second.is_open());
 }
 
 TEST_F(SilentHostTest, ACancellationEndsTheWait) {
@@ -394,9 +391,7 @@ TEST_F(SilentHostTest, ACancellationEndsTheWait) {
   absl::Status status;
   {
     const Thread thread("stat", [&] { status = store.Stat("a").status(); });
-    auto socket = control_.ReceiveSocket();
-    ASSERT_OK(socket);
-    host::Channel channel(*std::move(socket));
+    ASSERT_OK_AND_ASSIGN(host::Channel channel, control_.ReceiveChannel());
     EXPECT_OK(channel.Receive());
     job.Cancel(absl::CancelledError("interrupted"));
     EXPECT_FALSE(channel.Receive().ok()) << "until the other end has given up";
@@ -416,14 +411,14 @@ TEST(BlobStoreHostTest, APutWhoseOtherEndDiesLeavesNothing) {
   {
     host::Channel store(std::move(control->first));
     ASSERT_OK(store.Receive());
-    auto sockets = host::MakeSocketPair();
-    ASSERT_OK(sockets);
-    ASSERT_OK(store.SendSocket(sockets->second));
-    sockets->second.Reset();
-    host::Channel channel(std::move(sockets->first));
+    ASSERT_OK_AND_ASSIGN(auto made, host::MakeChannel(host::Patience()));
+    ASSERT_OK(store.SendChannel(made.second));
+    made.second = {};
+    host::Channel channel = std::move(made.first);
     ASSERT_OK(channel.Send(host::Kind::kPut, host::Writer().Text("a/b")));
     ASSERT_OK(channel.Receive());
-    ASSERT_OK(channel.Send(host::Kind::kPiece, "bytes"));
+    constexpr uint8_t kBytes[] = {1, 2, 3};
+    ASSERT_OK(channel.SendPiece(kBytes));
     ASSERT_OK(channel.Receive());
   }
   serving.Join();
