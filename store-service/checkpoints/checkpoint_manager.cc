@@ -1,6 +1,7 @@
 #include "store-service/checkpoints/checkpoint_manager.h"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <optional>
 
@@ -87,52 +88,49 @@ class CheckpointManager::FileDeletionsDisabled {
   bool is_disabled_ = false;
 };
 
-absl::Status CheckpointFileReader::Read(size_t size_max_bytes, std::string& chunk) {
-  absl::Status status = TryRead(size_max_bytes, chunk);
-  if (!status.ok()) {
-    chunk.clear();
-    sickness_->ReportReadError(status);
-  }
-  return status;
+absl::StatusOr<size_t> CheckpointFileReader::Read(absl::Span<uint8_t> buffer) {
+  absl::StatusOr<size_t> got = TryRead(buffer);
+  if (!got.ok()) sickness_->ReportReadError(got.status());
+  return got;
 }
 
-absl::Status CheckpointFileReader::TryRead(size_t size_max_bytes, std::string& chunk) {
-  chunk.clear();
+absl::StatusOr<size_t> CheckpointFileReader::TryRead(absl::Span<uint8_t> buffer) {
   if (checkpoint_->is_dropped) return NoCheckpoint(checkpoint_->checkpoint_id);
   const uint64_t left = file_->size_bytes - offset_;
-  if (left > 0) {
-    HOLDFAST_RETURN_IF_ERROR(
-        ReadBytes(static_cast<size_t>(std::min<uint64_t>(left, size_max_bytes)), chunk));
-    offset_ += chunk.size();
-    if (is_whole_) checksum_.Update(absl::string_view(chunk));
+  const absl::Span<uint8_t> bytes =
+      buffer.first(static_cast<size_t>(std::min<uint64_t>(left, buffer.size())));
+  if (!bytes.empty()) {
+    HOLDFAST_RETURN_IF_ERROR(ReadBytes(bytes));
+    offset_ += bytes.size();
+    if (is_whole_) checksum_.Update(bytes);
   }
   // Before the last chunk is given away: what is wrong must not look complete.
   if (is_whole_ && offset_ == file_->size_bytes && checksum_.Digest() != file_->xxh3_128) {
     return absl::DataLossError(
         absl::StrCat(file_->name, " does not have the bytes that were written: checksum mismatch"));
   }
-  return absl::OkStatus();
+  return bytes.size();
 }
 
-absl::Status CheckpointFileReader::ReadBytes(size_t size_bytes, std::string& chunk) {
+absl::Status CheckpointFileReader::ReadBytes(absl::Span<uint8_t> bytes) {
   if (on_disk_ == nullptr) {
-    chunk = file_->contents.substr(static_cast<size_t>(offset_), size_bytes);
+    std::memcpy(bytes.data(), file_->contents.data() + offset_, bytes.size());
     return absl::OkStatus();
   }
-  chunk.resize(size_bytes);
   rocksdb::Slice slice;
-  const absl::Status read =
-      StatusFromRocksDb(on_disk_->Read(offset_, size_bytes, &slice, chunk.data()),
-                        absl::StrCat("read ", file_->name));
+  const absl::Status read = StatusFromRocksDb(
+      on_disk_->Read(offset_, bytes.size(), &slice, reinterpret_cast<char*>(bytes.data())),
+      absl::StrCat("read ", file_->name));
   if (!read.ok()) {
     return checkpoint_->is_dropped ? NoCheckpoint(checkpoint_->checkpoint_id) : read;
   }
-  if (slice.size() != size_bytes) {
+  if (slice.size() != bytes.size()) {
     return absl::DataLossError(
         absl::StrCat(file_->name, " is shorter than when it was listed: ", offset_ + slice.size(),
                      " bytes, not ", file_->size_bytes));
   }
-  if (slice.data() != chunk.data()) chunk.assign(slice.data(), slice.size());
+  const auto* const read_bytes = reinterpret_cast<const uint8_t*>(slice.data());
+  if (read_bytes != bytes.data()) std::memcpy(bytes.data(), read_bytes, bytes.size());
   return absl::OkStatus();
 }
 

@@ -76,10 +76,12 @@ struct HeldCheckpoint {
 // the data directory's Env.
 class CheckpointFileReader {
  public:
-  // Sets `chunk` to the next bytes, at most `size_max_bytes`; to nothing at the end of the file.
+  // Reads the next bytes into `buffer`, as many as it holds or the file still has; returns how
+  // many. 0 is the end of the file.
   // Errors: NOT_FOUND where the checkpoint was dropped. DATA_LOSS where the bytes are not those of
   // the listing (known at the end, and only if the reading began at offset 0).
-  absl::Status Read(size_t size_max_bytes, std::string& chunk);
+  // REQUIRES: `buffer` is not empty.
+  absl::StatusOr<size_t> Read(absl::Span<uint8_t> buffer);
 
   // Whether the checkpoint was dropped. Any thread may ask, also during Read.
   bool is_dropped() const { return checkpoint_->is_dropped; }
@@ -88,8 +90,9 @@ class CheckpointFileReader {
   friend class CheckpointManager;
 
   CheckpointFileReader() = default;
-  absl::Status TryRead(size_t size_max_bytes, std::string& chunk);
-  absl::Status ReadBytes(size_t size_bytes, std::string& chunk);
+  absl::StatusOr<size_t> TryRead(absl::Span<uint8_t> buffer);
+  // Fills `bytes`.
+  absl::Status ReadBytes(absl::Span<uint8_t> bytes);
 
   SicknessRecord* sickness_ = nullptr;
   std::shared_ptr<const internal::HeldCheckpoint> checkpoint_;

@@ -16,6 +16,7 @@
 #include "common/crypto/hash.h"
 #include "common/messages/proto_time.h"
 #include "common/rpc/status_mapping.h"
+#include "store-service/service/file_chunk.h"
 #include "store-service/service/proto_conversion.h"
 #include "store-service/service/unary_call.h"
 
@@ -66,16 +67,17 @@ class FileStreams {
 // One stream of a file: read a chunk on the executor, write it, read the next when it is gone. So
 // one thing is under way at a time; what FileStreams looks at meanwhile is behind its lock. Deletes
 // itself when all is done, which is after Finish: until then its context lives too.
-class FileStream : public grpc::ServerWriteReactor<v1::ReadCheckpointFileResponse> {
+class FileStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
  public:
   FileStream(CheckpointManager* checkpoints, Executor* executor, FileStreams* streams,
-             grpc::CallbackServerContext* context, const v1::ReadCheckpointFileRequest& request)
-      : checkpoints_(*checkpoints),
-        executor_(*executor),
-        streams_(*streams),
-        context_(*context),
-        request_(request) {
-    if (streams_.Add(*this)) {
+             grpc::CallbackServerContext* context, const grpc::ByteBuffer& request)
+      : checkpoints_(*checkpoints), executor_(*executor), streams_(*streams), context_(*context) {
+    grpc::ByteBuffer request_bytes(request);
+    if (!grpc::SerializationTraits<v1::ReadCheckpointFileRequest>::Deserialize(&request_bytes,
+                                                                               &request_)
+             .ok()) {
+      Finish(ToGrpcStatus(absl::InvalidArgumentError("that is no request to read a file")));
+    } else if (streams_.Add(*this)) {
       ScheduleNext();
     } else {
       Finish(ToGrpcStatus(absl::ResourceExhaustedError(
@@ -109,18 +111,20 @@ class FileStream : public grpc::ServerWriteReactor<v1::ReadCheckpointFileRespons
 
   void ReadNext() {
     if (is_cancelled_) return End(grpc::Status(grpc::StatusCode::CANCELLED, "the caller gave up"));
-    const absl::Status status = TryReadNext();
-    if (!status.ok() || response_.data().empty()) return End(ToGrpcStatus(status));
+    FileChunk chunk(kChunkSizeBytes);
+    const absl::StatusOr<size_t> got = TryRead(chunk.bytes());
+    if (!got.ok() || *got == 0) return End(ToGrpcStatus(got.status()));
     streams_.NoteWaiting(*this, reader_.get());
+    response_ = chunk.ToMessage(*got);
     StartWrite(&response_);
   }
 
-  absl::Status TryReadNext() {
+  absl::StatusOr<size_t> TryRead(absl::Span<uint8_t> buffer) {
     if (reader_ == nullptr) {
       HOLDFAST_ASSIGN_OR_RETURN(reader_, checkpoints_.OpenFile(request_.checkpoint_id(),
                                                                request_.name(), request_.offset()));
     }
-    return reader_->Read(kChunkSizeBytes, *response_.mutable_data());
+    return reader_->Read(buffer);
   }
 
   void End(const grpc::Status& status) {
@@ -132,10 +136,10 @@ class FileStream : public grpc::ServerWriteReactor<v1::ReadCheckpointFileRespons
   Executor& executor_;
   FileStreams& streams_;
   grpc::CallbackServerContext& context_;
-  const v1::ReadCheckpointFileRequest request_;
+  v1::ReadCheckpointFileRequest request_;
   std::atomic<bool> is_cancelled_ = false;
   std::unique_ptr<CheckpointFileReader> reader_;
-  v1::ReadCheckpointFileResponse response_;
+  grpc::ByteBuffer response_;
 };
 
 bool FileStreams::Add(FileStream& stream) {
@@ -244,8 +248,8 @@ grpc::ServerUnaryReactor* CheckpointService::ListCheckpointFiles(
   });
 }
 
-grpc::ServerWriteReactor<v1::ReadCheckpointFileResponse>* CheckpointService::ReadCheckpointFile(
-    grpc::CallbackServerContext* context, const v1::ReadCheckpointFileRequest* request) {
+grpc::ServerWriteReactor<grpc::ByteBuffer>* CheckpointService::ReadCheckpointFile(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) {
   return new FileStream(options_.checkpoints, options_.read_executor, streams_.get(), context,
                         *request);
 }

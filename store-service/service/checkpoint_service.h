@@ -29,7 +29,8 @@ class FileStreams;
 //
 // Thread-safe. Does not take ownership; all that Options points to must outlive all calls, and the
 // executors must still work while calls end.
-class CheckpointService : public v1::Checkpoints::CallbackService {
+class CheckpointService : public v1::Checkpoints::WithRawCallbackMethod_ReadCheckpointFile<
+                              v1::Checkpoints::CallbackService> {
  public:
   // An agent has three.
   static constexpr size_t kFileStreamsMax = 64;
@@ -67,8 +68,8 @@ class CheckpointService : public v1::Checkpoints::CallbackService {
   grpc::ServerUnaryReactor* ListCheckpointFiles(grpc::CallbackServerContext* context,
                                                 const v1::ListCheckpointFilesRequest* request,
                                                 v1::ListCheckpointFilesResponse* response) override;
-  grpc::ServerWriteReactor<v1::ReadCheckpointFileResponse>* ReadCheckpointFile(
-      grpc::CallbackServerContext* context, const v1::ReadCheckpointFileRequest* request) override;
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* ReadCheckpointFile(
+      grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) override;
   grpc::ServerUnaryReactor* RenewCheckpoint(grpc::CallbackServerContext* context,
                                             const v1::RenewCheckpointRequest* request,
                                             v1::RenewCheckpointResponse* response) override;

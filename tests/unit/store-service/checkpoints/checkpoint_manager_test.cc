@@ -67,10 +67,10 @@ class CheckpointManagerTest : public testing::Test {
                                       uint64_t offset = 0, size_t step = 100'000) {
     HOLDFAST_ASSIGN_OR_RETURN(const auto reader, manager_->OpenFile(id, name, offset));
     std::string all;
-    for (std::string chunk;;) {
-      HOLDFAST_RETURN_IF_ERROR(reader->Read(step, chunk));
-      if (chunk.empty()) return all;
-      all += chunk;
+    for (std::vector<uint8_t> buffer(step);;) {
+      HOLDFAST_ASSIGN_OR_RETURN(const size_t got, reader->Read(absl::MakeSpan(buffer)));
+      if (got == 0) return all;
+      all.append(buffer.begin(), buffer.begin() + static_cast<ptrdiff_t>(got));
     }
   }
 
@@ -294,13 +294,12 @@ TEST_F(CheckpointManagerTest, AReleasedOneIsGoneAlsoForThoseWhoReadIt) {
   ASSERT_OK_AND_ASSIGN(const std::vector<CheckpointFile> files, Files(info.checkpoint_id));
   ASSERT_OK_AND_ASSIGN(const auto reader,
                        manager_->OpenFile(info.checkpoint_id, files.front().name, 0));
-  std::string chunk;
-  ASSERT_OK(reader->Read(1, chunk));
+  uint8_t byte = 0;
+  EXPECT_THAT(reader->Read({&byte, 1}), IsOkAndHolds(1));
   EXPECT_EQ(FoldersOnDisk(), 1U);
   ASSERT_OK(manager_->Release(info.checkpoint_id));
   EXPECT_EQ(FoldersOnDisk(), 0U);
-  EXPECT_THAT(reader->Read(1, chunk), StatusIs(absl::StatusCode::kNotFound));
-  EXPECT_THAT(chunk, IsEmpty());
+  EXPECT_THAT(reader->Read({&byte, 1}), StatusIs(absl::StatusCode::kNotFound));
   EXPECT_THAT(manager_->Release(info.checkpoint_id), StatusIs(absl::StatusCode::kNotFound));
 }
 
