@@ -31,6 +31,9 @@ constexpr int kReconnectMaxMs = 5'000;
 // gRPC calls it the shortest backoff, and gives up by it a connection that a busy server has not
 // taken yet. Where nobody listens that shows at once.
 constexpr int kConnectTimeoutMs = 2'000;
+// What a stream may send before it is read, which is held in memory here. gRPC's own estimate (BDP)
+// grows to many MiB on a fast connection, and makes nothing faster there.
+constexpr int kStreamLookaheadBytes = 1 << 20;
 constexpr int kKeepaliveTimeMs = 30'000;
 constexpr int kKeepaliveTimeoutMs = 20'000;
 
@@ -109,6 +112,8 @@ std::shared_ptr<grpc::Channel> CreateUnixChannel(const RpcPeer& peer) {
                    0);  // as many as keepalive needs
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamLookaheadBytes);
+  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   return grpc::CreateCustomChannel(UnixSocketAddress(peer.socket),
                                    grpc::InsecureChannelCredentials(), arguments);
 }
