@@ -100,6 +100,8 @@ std::string ToJson(const BackupSummary& summary, const RestoreResult& result,
   JsonArray instance_files;
   for (const std::string& name : result.instance_files) instance_files.Add(JsonString(name));
   object.AddJson("instance_files", instance_files.ToText());
+  object.AddCount("files_duration_ms",
+                  static_cast<uint64_t>(absl::ToInt64Milliseconds(result.files_duration)));
   object.AddCount("duration_ms", static_cast<uint64_t>(absl::ToInt64Milliseconds(result.duration)));
   return object.ToText();
 }
@@ -114,9 +116,10 @@ std::string ToText(const BackupSummary& summary, const RestoreResult& result,
       DescribeDuration(result.duration), " for ", FormatBytes(result.size_bytes), " in ",
       FormatCount(result.file_count, "file"), ", ",
       FormatBytes(static_cast<uint64_t>(static_cast<double>(result.size_bytes) / seconds)),
-      "/s\n  store         ", result.store_id.ToText(),
-      as_new_store ? " (a new one: this is a copy)" : "", "\n  incarnation   ",
-      result.new_incarnation.ToText(), " (new); revisions go on above ",
+      "/s; the files ", DescribeDuration(result.files_duration), ", the proof ",
+      DescribeDuration(result.duration - result.files_duration), "\n  store         ",
+      result.store_id.ToText(), as_new_store ? " (a new one: this is a copy)" : "",
+      "\n  incarnation   ", result.new_incarnation.ToText(), " (new); revisions go on above ",
       result.revision + kRevisionRaise, "\n");
   if (!result.instance_files.empty()) {
     const size_t shown = std::min(result.instance_files.size(), kInstanceFilesShownMax);

@@ -361,6 +361,7 @@ absl::StatusOr<RestoreResult> Restorer::RestoreTo(const std::string& path,
   FileRestoration files(*store_, manifest_.files, *target, options.on_progress, progress,
                         cancellation);
   HOLDFAST_RETURN_IF_ERROR(files.Run());
+  result.files_duration = clock_.MonotonicNow() - start;
 
   progress = files.progress();
   progress.phase = RestoreProgress::Phase::kDocuments;

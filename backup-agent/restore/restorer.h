@@ -49,7 +49,8 @@ struct RestoreResult {
   uint64_t size_bytes = 0;
   // Names below instance/ that were put there, in order.
   std::vector<std::string> instance_files;
-  absl::Duration duration;
+  absl::Duration files_duration;  // until all files were there and verified
+  absl::Duration duration;        // until all documents were proven, too
 };
 
 // What a salvage brought back.

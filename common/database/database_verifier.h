@@ -16,9 +16,12 @@ namespace holdfast {
 //
 // REQUIRES: nobody writes meanwhile.
 //
-// Errors: DATA_LOSS names the first document or collection that is not as it should be. An error of
+// Errors: DATA_LOSS names a document or collection that is not as it should be. An error of
 // `on_progress`, which is called about every thousand documents and at the end, is returned as it
 // is.
+//
+// How: some threads read a range of the documents each; `on_progress` is called by one of them, or
+// the caller, at a time.
 absl::Status VerifyDocuments(
     const OpenedDatabase& database, const DatabaseMetadata& metadata,
     const std::function<absl::Status(uint64_t documents_done)>& on_progress);

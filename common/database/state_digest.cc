@@ -51,9 +51,18 @@ Hash256 HashDocument(const Key& digest_key, absl::string_view collection, absl::
 
 void CollectionDigest::Add(const Hash256& document_hash) {
   ++document_count_;
+  AddToSum(document_hash);
+}
+
+void CollectionDigest::Merge(const CollectionDigest& other) {
+  document_count_ += other.document_count_;
+  AddToSum(other.sum_);
+}
+
+void CollectionDigest::AddToSum(const Hash256& number) {
   unsigned carry = 0;
   for (size_t i = 0; i < sum_.size(); ++i) {
-    const unsigned digit = sum_[i] + document_hash[i] + carry;
+    const unsigned digit = sum_[i] + number[i] + carry;
     sum_[i] = static_cast<uint8_t>(digit);
     carry = digit >> 8;
   }
@@ -111,6 +120,11 @@ absl::Status StateDigest::Subtract(absl::string_view collection, const Hash256& 
   --document_count_;
   if (found->second.document_count() == 0) collections_.erase(found);
   return absl::OkStatus();
+}
+
+void StateDigest::Merge(const StateDigest& other) {
+  for (const auto& [name, digest] : other.collections_) collections_[name].Merge(digest);
+  document_count_ += other.document_count_;
 }
 
 void StateDigest::Set(absl::string_view collection, const CollectionDigest& digest) {

@@ -54,6 +54,8 @@ class CollectionDigest {
   // DATA_LOSS, and nothing changes, where there is no document: count and documents, which come
   // from a disk, contradict each other.
   absl::Status Subtract(const Hash256& document_hash);
+  // All that `other` counts. REQUIRES: no document is in both.
+  void Merge(const CollectionDigest& other);
 
   uint64_t document_count() const { return document_count_; }
   // Little-endian.
@@ -70,6 +72,8 @@ class CollectionDigest {
   friend bool operator!=(const CollectionDigest& a, const CollectionDigest& b) { return !(a == b); }
 
  private:
+  void AddToSum(const Hash256& number);
+
   uint64_t document_count_ = 0;
   Hash256 sum_{};
 };
@@ -85,6 +89,8 @@ class StateDigest {
   void Add(absl::string_view collection, const Hash256& document_hash);
   // DATA_LOSS, and nothing changes, where the collection has no document.
   absl::Status Subtract(absl::string_view collection, const Hash256& document_hash);
+  // All that `other` counts. REQUIRES: no document is in both.
+  void Merge(const StateDigest& other);
   // Sets what was read from the database.
   void Set(absl::string_view collection, const CollectionDigest& digest);
 

@@ -618,6 +618,39 @@ TEST(DatabaseVerifierTest, FindsADocumentThatWasChangedMissingOrAdded) {
   EXPECT_THAT(store->Verify(), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("no document")));
 }
 
+// More tables than there are ranges, that overlap, of more than one collection.
+TEST(DatabaseVerifierTest, DocumentsInManyTablesAreEachCountedOnce) {
+  constexpr int kTables = 100;
+  constexpr int kDocumentsPerTable = 20;
+  const TempDir dir;
+  ASSERT_OK_AND_ASSIGN(const auto store, TestStore::Open(dir.Path("data"), MasterKey::Generate()));
+  ASSERT_TRUE(store->database()
+                  .db()
+                  .SetOptions(store->database().documents(), {{"disable_auto_compactions", "true"}})
+                  .ok());
+  for (int table = 0; table < kTables; ++table) {
+    for (int i = 0; i < kDocumentsPerTable; ++i) {
+      ASSERT_OK(store->Put(i % 2 == 0 ? "projects" : "users",
+                           absl::StrCat((table * 37 + i * 11) % 1000, "-", table), "1"));
+    }
+    ASSERT_OK(store->database().Flush());
+  }
+  ASSERT_OK(store->Verify());
+  uint64_t documents_done = 0;
+  ASSERT_OK(VerifyDocuments(store->database(), store->metadata(), [&](uint64_t done) {
+    EXPECT_GE(done, documents_done);
+    documents_done = done;
+    return absl::OkStatus();
+  }));
+  EXPECT_EQ(documents_done, kTables * kDocumentsPerTable);
+
+  // One that is missing is found wherever it was.
+  rocksdb::DB& db = store->database().db();
+  ASSERT_TRUE(
+      db.Delete({}, store->database().documents(), EncodeDocumentKey("users", "11-0")).ok());
+  EXPECT_THAT(store->Verify(), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("users has 999")));
+}
+
 TEST(DatabaseVerifierTest, ErrorOfTheProgressCallbackEndsIt) {
   const TempDir dir;
   ASSERT_OK_AND_ASSIGN(const auto store, TestStore::Open(dir.Path("data"), MasterKey::Generate()));
