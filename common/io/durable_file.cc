@@ -19,6 +19,9 @@
 namespace holdfast {
 namespace {
 
+// As RocksDB's bytes_per_sync of our databases.
+constexpr int64_t kWriteOutStepBytes = int64_t{1} << 20;
+
 // Part of the repository format; do not change.
 constexpr size_t kTemporaryRandomBytes = 8;
 constexpr int kTemporaryAttemptsMax = 10;  // even one collision is a wonder
@@ -90,6 +93,11 @@ absl::Status DurableFile::Append(absl::Span<const uint8_t> bytes) {
     return Fail(Annotate(status, path_));
   }
   size_bytes_ += static_cast<int64_t>(bytes.size());
+  if (size_bytes_ - begun_bytes_ >= kWriteOutStepBytes) {
+    // A hint, which not every file system knows: Commit tells what went wrong.
+    sync_file_range(file_.get(), begun_bytes_, size_bytes_ - begun_bytes_, SYNC_FILE_RANGE_WRITE);
+    begun_bytes_ = size_bytes_;
+  }
   return absl::OkStatus();
 }
 

@@ -41,7 +41,8 @@ bool IsTemporaryName(absl::string_view name);
 //
 // How: an exclusive temporary name in the same folder, write, compare the length, fsync, close,
 // rename to the final name without replacing, fsync the folder. A folder that is renamed meanwhile
-// still gets the file.
+// still gets the file. What is written begins to go out early: else the fsync would find all of a
+// large file in memory, and whoever syncs anything on that disk would wait with it.
 class DurableFile {
  public:
   enum class Existing {
@@ -108,6 +109,7 @@ class DurableFile {
   absl::Status error_;
   bool has_temporary_ = true;
   int64_t size_bytes_ = 0;
+  int64_t begun_bytes_ = 0;  // of these, the system was told to write out
 };
 
 // Writes a small file in one go, with a DurableFile.
