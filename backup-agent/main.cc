@@ -17,6 +17,7 @@
 #include "common/base/process.h"
 #include "common/base/random.h"
 #include "common/base/status_macros.h"
+#include "common/base/thread.h"
 #include "common/config/config.h"
 #include "common/config/program_inputs.h"
 #include "common/config/service_program.h"
@@ -83,6 +84,8 @@ absl::Status Serve(const std::string& config_path, TerminationSignals& signals) 
 int main(int argc, char** argv) {
   if (const std::optional<int> exit_code = holdfast::RunHostIfAsked(argc, argv)) return *exit_code;
   mallopt(M_ARENA_MAX, holdfast::kHeapsMax);
+  // A backup must not slow down what it protects. Hosts inherit it.
+  holdfast::StepBack();
   return holdfast::RunServiceProgram(
       {.name = "holdfast-agent", .usage = holdfast::kUsage, .serve = holdfast::Serve}, argc, argv);
 }

@@ -114,8 +114,9 @@ absl::Status StoreService::Serve(const std::string& socket, const DatabaseMetada
       .name = "documents", .threads = kDocumentThreads, .queue_max = kDocumentCallsMax});
   checkpoint_executor_ = std::make_unique<BoundedExecutor>(BoundedExecutor::Options{
       .name = "checkpoints", .threads = kCheckpointThreads, .queue_max = kCheckpointCallsMax});
+  // A backup must not slow down whom the store is for.
   read_executor_ = std::make_unique<BoundedExecutor>(BoundedExecutor::Options{
-      .name = "file-reads", .threads = kReadThreads, .queue_max = kReadsMax});
+      .name = "file-reads", .threads = kReadThreads, .queue_max = kReadsMax, .steps_back = true});
 
   document_service_ = std::make_unique<DocumentService>(engine_.get(), document_executor_.get());
   std::vector<std::string> earlier_incarnations;

@@ -10,7 +10,12 @@ BoundedExecutor::BoundedExecutor(const Options& options) : queue_max_(options.qu
   HOLDFAST_CHECK(options.threads > 0);
   HOLDFAST_CHECK(options.queue_max > 0);
   MutexLock lock(&shutdown_mutex_);
-  for (int i = 0; i < options.threads; ++i) threads_.emplace_back(options.name, [this] { Run(); });
+  for (int i = 0; i < options.threads; ++i) {
+    threads_.emplace_back(options.name, [this, steps_back = options.steps_back] {
+      if (steps_back) StepBack();
+      Run();
+    });
+  }
 }
 
 BoundedExecutor::~BoundedExecutor() { Shutdown(); }

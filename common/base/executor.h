@@ -36,9 +36,10 @@ class Executor {
 class BoundedExecutor : public Executor {
  public:
   struct Options {
-    std::string name;       // of its threads
-    int threads = 1;        // at least 1
-    size_t queue_max = 64;  // tasks that wait, beyond those that run; at least 1
+    std::string name;         // of its threads
+    int threads = 1;          // at least 1
+    size_t queue_max = 64;    // tasks that wait, beyond those that run; at least 1
+    bool steps_back = false;  // its threads let others go first (StepBack)
   };
 
   explicit BoundedExecutor(const Options& options);

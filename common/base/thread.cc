@@ -1,7 +1,9 @@
 #include "common/base/thread.h"
 
 #include <pthread.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -36,6 +38,13 @@ void Thread::Join() {
   if (!thread_.joinable()) return;
   HOLDFAST_CHECK(thread_.get_id() != std::this_thread::get_id(), "a thread cannot join itself");
   thread_.join();
+}
+
+void StepBack() {
+  // On Linux that is of the thread. -1 is also a value; where there is an error it is as good.
+  const int nice = getpriority(PRIO_PROCESS, 0);
+  // To be nicer is always allowed.
+  setpriority(PRIO_PROCESS, 0, std::max(nice, kBackgroundNice));
 }
 
 }  // namespace holdfast

@@ -37,6 +37,12 @@ class Thread {
   std::thread thread_;
 };
 
+// Lets others go first: from now on the calling thread, and the threads and processes that it
+// starts, get a processor mostly when nothing else wants it (a nice value of kBackgroundNice, if it
+// is not higher already). Can't be undone.
+inline constexpr int kBackgroundNice = 10;
+void StepBack();
+
 }  // namespace holdfast
 
 #endif  // HOLDFAST_COMMON_BASE_THREAD_H_
