@@ -4,7 +4,6 @@
 
 #include <cstdlib>
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -53,6 +52,7 @@ absl::Status Serve(const std::string& config_path, TerminationSignals& signals) 
     return absl::InvalidArgumentError(
         absl::StrCat(config_path, " has no [agent] table and no [[agent.stores]]"));
   }
+  HOLDFAST_RETURN_IF_ERROR(FindHostProgram());
   std::unique_ptr<AgentService> agent;
   {
     HOLDFAST_ASSIGN_OR_RETURN(const MasterKey master_key,
@@ -82,7 +82,6 @@ absl::Status Serve(const std::string& config_path, TerminationSignals& signals) 
 }  // namespace holdfast
 
 int main(int argc, char** argv) {
-  if (const std::optional<int> exit_code = holdfast::RunHostIfAsked(argc, argv)) return *exit_code;
   mallopt(M_ARENA_MAX, holdfast::kHeapsMax);
   // A backup must not slow down what it protects. Hosts inherit it.
   holdfast::StepBack();

@@ -1,5 +1,4 @@
 #include <iostream>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,10 +8,8 @@
 #include "common/base/log.h"
 #include "common/base/process.h"
 #include "common/base/thread.h"
-#include "common/storage/host_process.h"
 
 int main(int argc, char** argv) {
-  if (const std::optional<int> exit_code = holdfast::RunHostIfAsked(argc, argv)) return *exit_code;
   if (const absl::Status status = holdfast::HardenProcess(); !status.ok()) {
     std::cerr << "holdfast: " << status.message() << "\n";
     return holdfast::kExitFailure;

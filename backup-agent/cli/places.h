@@ -29,9 +29,8 @@ struct Places {
       make_folder = MakeBlobStoreFolder;
 };
 
-// Directories are worked on by processes of their own, whose main calls RunHostIfAsked. A call that
-// such a place does not answer for kPlaceSilenceMax ends with DEADLINE_EXCEEDED; a cancellation
-// ends it at once.
+// Directories are worked on by processes of their own (host_process.h). A call that such a place
+// does not answer for kPlaceSilenceMax ends with DEADLINE_EXCEEDED; a cancellation ends it at once.
 Places PlacesInHosts();
 
 }  // namespace holdfast

@@ -3,43 +3,36 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
-#include <csignal>
+#include <climits>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "common/base/clock.h"
-#include "common/base/exit_code.h"
 #include "common/base/mutex.h"
-#include "common/base/process.h"
 #include "common/base/random.h"
 #include "common/base/status_macros.h"
 #include "common/io/fd.h"
-#include "common/storage/blob_store_host.h"
+#include "common/io/path.h"
+#include "common/storage/directory_url.h"
+#include "common/storage/host_program.h"
 #include "common/storage/host_protocol.h"
 #include "common/storage/hosted_blob_store.h"
-#include "common/storage/local_blob_store.h"
 #include "common/storage/open_blob_store.h"
 #include "common/storage/retrying_blob_store.h"
 
 namespace holdfast {
 
 namespace {
-
-// The first argument of a host, which tells what for; the second is the URL of its place. Its
-// control socket is this descriptor.
-constexpr absl::string_view kHostArgument = "--host-destination";
-constexpr absl::string_view kMakeFolderArgument = "--make-destination";
-constexpr int kControlFd = 3;
-constexpr char kHostName[] = "holdfast-host";
 
 // How long the end of a store waits for its host, which ends at once unless it is stuck.
 constexpr int kEndMaxMs = 1000;
@@ -85,43 +78,42 @@ struct Host {
   UniqueFd control;
 };
 
-// Starts this program once more.
-absl::StatusOr<Host> StartHost(absl::string_view first_argument, const std::string& url) {
+// The file of the program, wherever its name leads to by now.
+absl::StatusOr<UniqueFd> OpenHostProgram() {
+  std::array<char, PATH_MAX> self;
+  const ssize_t length = readlink("/proc/self/exe", self.data(), self.size());
+  if (length < 0) return StatusFromErrno(errno, "find the program");
+  const absl::string_view self_path(self.data(), static_cast<size_t>(length));
+  const std::string path = absl::StrCat(FolderOf(self_path), "/", host::kProgramName);
+  UniqueFd file(open(path.c_str(), O_PATH | O_CLOEXEC));
+  if (!file.is_valid()) return StatusFromErrno(errno, absl::StrCat("find ", path));
+  return file;
+}
+
+const absl::StatusOr<UniqueFd>& HostProgram() {
+  static const absl::StatusOr<UniqueFd>& program = *new absl::StatusOr<UniqueFd>(OpenHostProgram());
+  return program;
+}
+
+absl::StatusOr<Host> StartHost(const char* job, std::string directory) {
   StuckHosts::Instance().Reap();
+  const absl::StatusOr<UniqueFd>& program = HostProgram();
+  HOLDFAST_RETURN_IF_ERROR(program.status());
   HOLDFAST_ASSIGN_OR_RETURN(auto sockets, host::MakeSocketPair());
   Host host;
   host.control = std::move(sockets.first);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   // Also where it has that number: it is not to be closed by the exec.
-  posix_spawn_file_actions_adddup2(&actions, sockets.second.get(), kControlFd);
-  std::string name = program_invocation_short_name;
-  std::string argument(first_argument);
-  std::string place = url;
-  char* const argv[] = {name.data(), argument.data(), place.data(), nullptr};
-  const int error = posix_spawn(&host.pid, "/proc/self/exe", &actions, nullptr, argv, environ);
+  posix_spawn_file_actions_adddup2(&actions, sockets.second.get(), host::kControlFd);
+  const std::string path = absl::StrCat("/proc/self/fd/", program->get());
+  std::string name = host::kProgramName;
+  std::string argument = job;
+  char* const argv[] = {name.data(), argument.data(), directory.data(), nullptr};
+  const int error = posix_spawn(&host.pid, path.c_str(), &actions, nullptr, argv, environ);
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0) return StatusFromErrno(error, "start a process for a destination");
   return host;
-}
-
-// A host that is stuck must hold nothing up: nobody who reads what the service prints, and no other
-// mount.
-bool LetGoOfTheOutside() {
-  const UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
-  if (!null.is_valid() || chdir("/") != 0) return false;
-  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    if (dup2(null.get(), fd) < 0) return false;
-  }
-  return true;
-}
-
-void ServeMakeFolder(host::Channel control, absl::string_view url) {
-  const absl::StatusOr<bool> was_made = MakeBlobStoreFolder(url);
-  // Where that fails there is nobody to tell.
-  static_cast<void>(was_made.ok()
-                        ? control.Send(host::Kind::kInfo, host::Writer().Number(*was_made ? 1 : 0))
-                        : control.SendStatus(was_made.status()));
 }
 
 }  // namespace
@@ -129,9 +121,10 @@ void ServeMakeFolder(host::Channel control, absl::string_view url) {
 absl::StatusOr<std::unique_ptr<BlobStore>> OpenBlobStoreInHost(absl::string_view url,
                                                                const host::Patience& patience) {
   // Other places are worked on by other programs already.
-  if (!DirectoryOfBlobStoreUrl(url).ok()) return OpenBlobStore(url, patience.cancellation);
+  const absl::StatusOr<std::string> directory = DirectoryOfBlobStoreUrl(url);
+  if (!directory.ok()) return OpenBlobStore(url, patience.cancellation);
   HOLDFAST_ASSIGN_OR_RETURN(const std::string canonical, CanonicalBlobStoreUrl(url));
-  HOLDFAST_ASSIGN_OR_RETURN(Host host, StartHost(kHostArgument, canonical));
+  HOLDFAST_ASSIGN_OR_RETURN(Host host, StartHost(host::kServeArgument, *directory));
   HOLDFAST_ASSIGN_OR_RETURN(
       std::unique_ptr<HostedBlobStore> store,
       HostedBlobStore::Connect(std::move(host.control),
@@ -144,9 +137,10 @@ absl::StatusOr<std::unique_ptr<BlobStore>> OpenBlobStoreInHost(absl::string_view
 
 absl::StatusOr<bool> MakeBlobStoreFolderInHost(absl::string_view url,
                                                const host::Patience& patience) {
-  if (!DirectoryOfBlobStoreUrl(url).ok()) return MakeBlobStoreFolder(url, patience.cancellation);
+  const absl::StatusOr<std::string> directory = DirectoryOfBlobStoreUrl(url);
+  if (!directory.ok()) return MakeBlobStoreFolder(url, patience.cancellation);
   HOLDFAST_ASSIGN_OR_RETURN(const std::string canonical, CanonicalBlobStoreUrl(url));
-  HOLDFAST_ASSIGN_OR_RETURN(Host host, StartHost(kMakeFolderArgument, canonical));
+  HOLDFAST_ASSIGN_OR_RETURN(Host host, StartHost(host::kMakeFolderArgument, *directory));
   host::Channel control(std::move(host.control), patience);
   const absl::StatusOr<host::Message> message = control.Receive();
   control.Close();
@@ -161,30 +155,6 @@ absl::StatusOr<bool> MakeBlobStoreFolderInHost(absl::string_view url,
   return was_made;
 }
 
-std::optional<int> RunHostIfAsked(int argc, const char* const* argv) {
-  if (argc != 3 || (argv[1] != kHostArgument && argv[1] != kMakeFolderArgument)) {
-    return std::nullopt;
-  }
-  // What the other end has open is none of its business, and would outlive that.
-  close_range(kControlFd + 1, ~0U, 0);
-  UniqueFd control(fcntl(kControlFd, F_DUPFD_CLOEXEC, kControlFd + 1));
-  close(kControlFd);
-  if (!control.is_valid() || !HardenProcess().ok() || !LetGoOfTheOutside()) return kExitFailure;
-  prctl(PR_SET_NAME, kHostName, 0, 0, 0);
-  // Signals that end a service reach the whole group: the other end then ends what is under way in
-  // order, and this with it.
-  for (const int number : {SIGTERM, SIGINT, SIGHUP}) std::signal(number, SIG_IGN);
-  if (argv[1] == kMakeFolderArgument) {
-    ServeMakeFolder(host::Channel(std::move(control)), argv[2]);
-    return kExitOk;
-  }
-  ServeBlobStore(std::move(control), [&]() -> absl::StatusOr<std::unique_ptr<BlobStore>> {
-    HOLDFAST_ASSIGN_OR_RETURN(const std::string directory, DirectoryOfBlobStoreUrl(argv[2]));
-    HOLDFAST_ASSIGN_OR_RETURN(std::unique_ptr<LocalBlobStore> store,
-                              LocalBlobStore::Open(directory));
-    return store;
-  });
-  return kExitOk;
-}
+absl::Status FindHostProgram() { return HostProgram().status(); }
 
 }  // namespace holdfast

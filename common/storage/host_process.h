@@ -2,8 +2,8 @@
 #define HOLDFAST_COMMON_STORAGE_HOST_PROCESS_H_
 
 #include <memory>
-#include <optional>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "common/storage/blob_store.h"
@@ -11,10 +11,9 @@
 
 namespace holdfast {
 
-// As OpenBlobStore, but works on a directory in a process of its own (HostedBlobStore says why),
-// which is this program once more: its main calls RunHostIfAsked before anything else. The process
-// ends with the store, or with this process; where it is stuck in a call then, after that.
-// Its calls end when `patience` does.
+// As OpenBlobStore, but works on a directory in a process of its own (HostedBlobStore says why):
+// the program holdfast-host, which lies beside this one. The process ends with the store, or with
+// this process; where it is stuck in a call then, after that. Its calls end when `patience` does.
 absl::StatusOr<std::unique_ptr<BlobStore>> OpenBlobStoreInHost(
     absl::string_view url, const host::Patience& patience = host::Patience());
 
@@ -22,9 +21,10 @@ absl::StatusOr<std::unique_ptr<BlobStore>> OpenBlobStoreInHost(
 absl::StatusOr<bool> MakeBlobStoreFolderInHost(absl::string_view url,
                                                const host::Patience& patience = host::Patience());
 
-// Whether this process was started to be a host; then it has been one, and this is its exit code.
-// REQUIRES: no other threads yet.
-std::optional<int> RunHostIfAsked(int argc, const char* const* argv);
+// Finds the program of the hosts now, and not when the first is started: a service goes on with the
+// one that it was installed with, whatever an update puts in its place. NOT_FOUND where there is
+// none.
+absl::Status FindHostProgram();
 
 }  // namespace holdfast
 

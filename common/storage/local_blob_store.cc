@@ -16,7 +16,7 @@
 #include "common/io/fd.h"
 #include "common/io/files.h"
 #include "common/io/path.h"
-#include "common/storage/open_blob_store.h"
+#include "common/storage/directory_url.h"
 
 namespace holdfast {
 
@@ -138,6 +138,19 @@ absl::StatusOr<std::unique_ptr<LocalBlobStore>> LocalBlobStore::Open(const std::
   }
   return std::unique_ptr<LocalBlobStore>(
       new LocalBlobStore(directory, std::move(root), info.st_dev));
+}
+
+absl::StatusOr<bool> LocalBlobStore::MakeDirectory(const std::string& directory) {
+  HOLDFAST_ASSIGN_OR_RETURN(const bool exists, FileExists(directory));
+  if (exists) return false;
+  const std::string parent = FolderOf(directory);
+  HOLDFAST_ASSIGN_OR_RETURN(const bool parent_exists, FileExists(parent));
+  if (!parent_exists) {
+    return absl::NotFoundError(absl::StrCat("neither ", directory, " nor ", parent,
+                                            " exists: make it, or mount what belongs there"));
+  }
+  HOLDFAST_RETURN_IF_ERROR(MakeDirectories(directory, kFolderMode));
+  return true;
 }
 
 std::string LocalBlobStore::PathOf(absl::string_view name) const {
@@ -418,7 +431,7 @@ absl::StatusOr<uint64_t> LocalBlobStore::RemoveLeftovers(absl::string_view prefi
 }
 
 std::string LocalBlobStore::Describe() const {
-  const absl::StatusOr<std::string> url = CanonicalBlobStoreUrl(root_);
+  const absl::StatusOr<std::string> url = CanonicalDirectoryUrl(root_);
   return url.ok() ? *url : root_;
 }
 

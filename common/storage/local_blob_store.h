@@ -49,6 +49,10 @@ class LocalBlobStore : public BlobStore {
   // is not mounted looks just like that. FAILED_PRECONDITION where it is no directory.
   static absl::StatusOr<std::unique_ptr<LocalBlobStore>> Open(const std::string& directory);
 
+  // Makes the directory, but not what it lies in; whether it was not there yet. NOT_FOUND where
+  // that is missing.
+  static absl::StatusOr<bool> MakeDirectory(const std::string& directory);
+
   absl::Status Put(absl::string_view name, ByteSource& source) override;
   absl::Status Replace(absl::string_view name, ByteSource& source) override;
   absl::StatusOr<std::unique_ptr<ByteSource>> Get(absl::string_view name, uint64_t offset,

@@ -8,6 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "common/base/cancellation.h"
 #include "common/storage/blob_store.h"
+#include "common/storage/directory_url.h"
 
 namespace holdfast {
 
@@ -34,9 +35,6 @@ absl::StatusOr<std::string> CanonicalBlobStoreUrl(absl::string_view url);
 
 // What people would call the place: the last part of its path; the remote where it has none.
 absl::StatusOr<std::string> ShortNameOfBlobStoreUrl(absl::string_view url);
-
-// The directory that a URL as above names. INVALID_ARGUMENT where it names none: for "rclone:".
-absl::StatusOr<std::string> DirectoryOfBlobStoreUrl(absl::string_view url);
 
 }  // namespace holdfast
 
