@@ -1,3 +1,4 @@
+#include <cstdlib>
 #include <iostream>
 #include <string>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "common/base/log.h"
 #include "common/base/process.h"
 #include "common/base/thread.h"
+#include "common/rpc/channel.h"
 
 int main(int argc, char** argv) {
   if (const absl::Status status = holdfast::HardenProcess(); !status.ok()) {
@@ -15,6 +17,7 @@ int main(int argc, char** argv) {
     return holdfast::kExitFailure;
   }
   holdfast::TerminationSignals signals;
+  holdfast::KeepRpcUntilExit();
   holdfast::SetMinLogLevel(holdfast::LogLevel::kWarning);
 
   holdfast::CancellationSource interrupt;
@@ -31,5 +34,7 @@ int main(int argc, char** argv) {
       interrupt.Cancel(absl::CancelledError("interrupted"));
     }
   }
-  return exit_code;
+  // All is written, and nothing is left that a destructor would have to put in order.
+  std::cout.flush();
+  std::_Exit(exit_code);
 }

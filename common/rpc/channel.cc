@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 
 #include "absl/strings/cord.h"
@@ -19,6 +20,7 @@
 #include "common/rpc/server.h"
 #include "common/rpc/status_mapping.h"
 #include "common/rpc/unix_socket.h"
+#include "grpc/grpc.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
 #include "grpcpp/support/channel_arguments.h"
@@ -53,6 +55,8 @@ constexpr absl::string_view kConnectionLost[] = {
 
 // What it says where a call took longer than SetTimeout allowed.
 constexpr absl::string_view kDeadlineExceeded = "Deadline Exceeded";
+
+std::atomic<bool> keep_rpc_until_exit = false;
 
 constexpr absl::string_view kConnectionLostPayload = "holdfast/connection-lost";
 
@@ -99,8 +103,11 @@ std::string ExplainNoConnection(const std::string& socket, absl::string_view mes
 
 }  // namespace
 
+void KeepRpcUntilExit() { keep_rpc_until_exit = true; }
+
 std::shared_ptr<grpc::Channel> CreateUnixChannel(const RpcPeer& peer) {
   RouteGrpcLog();
+  if (keep_rpc_until_exit.exchange(false)) grpc_init();  // a reference that nobody gives back
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kRpcMessageReceiveMaxBytes);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectInitialMs);

@@ -25,6 +25,11 @@ struct RpcPeer {
 // Each call makes a connection of its own: keep the channel, it is thread-safe.
 std::shared_ptr<grpc::Channel> CreateUnixChannel(const RpcPeer& peer);
 
+// For a program that ends soon after its calls: gRPC is not shut down with the last channel, which
+// would join its threads for some milliseconds. REQUIRES: no channel yet; the process is ended by
+// std::_Exit, for those threads must not meet destroyed objects.
+void KeepRpcUntilExit();
+
 // A call that has not ended after `timeout` ends with DEADLINE_EXCEEDED. Every
 // call has a deadline, or is cancelled by somebody. REQUIRES: before the call.
 void SetTimeout(grpc::ClientContext& context, absl::Duration timeout);
