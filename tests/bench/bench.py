@@ -434,6 +434,85 @@ def add_store_rows(table, samples):
                    median("holdfast get/s") / median("etcd get/s"), 3)
 
 
+# --- Many files -------------------------------------------------------------------------------
+
+# Tables of three documents.
+SMALL_TABLE = {"document_bytes": 1024, "table_bytes": 1024, "documents": 3}
+
+
+class HostWatch:
+    """Within it, the most memory that a process which the agent has started had at once."""
+
+    def __init__(self, agent):
+        self.agent = agent
+        self.peak_bytes = 0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self):
+        children = [task / "children"
+                    for task in pathlib.Path(f"/proc/{self.agent.popen.pid}/task").iterdir()]
+        while not self._ended.wait(0.02):
+            for child in children:
+                # A process that has just ended has no memory, or no file any more.
+                with contextlib.suppress(OSError, StopIteration):
+                    for pid in child.read_text().split():
+                        lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+                        line = next(line for line in lines if line.startswith("VmHWM:"))
+                        self.peak_bytes = max(self.peak_bytes, int(line.split()[1]) * 1024)
+
+
+def measure_many_files(options, folder):
+    """What a run costs that has next to nothing to send, but many files to look at."""
+    samples = Samples()
+    os.environ["TMPDIR"] = str(folder)
+    tempfile.tempdir = None
+    with harness.Instance() as instance:
+        instance.start_store()
+        store = f"unix:{instance.store_socket}"
+        documents = options.files * SMALL_TABLE["documents"]
+        size = ["--size", SMALL_TABLE["document_bytes"]]
+        bench("fill", "--holdfast", store, "--documents", documents, *size)
+        instance.store.stop()
+        tables = bench("split", instance.data_directory, "--key", instance.key_file,
+                       "--table-size", SMALL_TABLE["table_bytes"])["tables"]
+        instance.start_store()
+        holdfast = Holdfast(instance)
+        holdfast.prepare()
+        samples.add("first", holdfast.back_up(None))
+        for repetition in range(options.repetitions):
+            bench("fill", "--holdfast", store, "--first", documents + repetition, "--documents", 1,
+                  *size)
+            await_idle(instance.data_directory)
+            with HostWatch(instance.agent) as hosts:
+                samples.add("one document added", holdfast.back_up(None))
+            run_of_it = instance.runs()[0]
+            samples.add("its run", (run_of_it.end_time.ToNanoseconds() -
+                                    run_of_it.start_time.ToNanoseconds()) / 1e9)
+            samples.add("files", run_of_it.files_total)
+            samples.add("host's peak MiB", hosts.peak_bytes / 2**20)
+        if not tables <= samples.median("files") <= tables + 20:
+            raise RuntimeError(f"the store did not leave its {tables} tables as they were")
+        samples.add("agent's peak MiB", instance.agent.peak_memory_bytes() / 2**20)
+    return samples
+
+
+def add_many_files_rows(table, samples):
+    median = samples.median
+    work = f"one document added, {median('files'):.0f} files"
+    table.at_most("9", work, "seconds", median("one document added"), 2)
+    table.at_most("9", work, "peak memory of the agent and its host, MiB",
+                  median("agent's peak MiB") + median("host's peak MiB"), 128)
+
+
 # --- All of it --------------------------------------------------------------------------------
 
 
@@ -461,7 +540,7 @@ def folder_in(parent):
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="tests/bench/run", description=__doc__)
     parser.add_argument("groups", nargs="*", metavar="GROUP",
-                        help="backup-tmpfs, backup-disk, store; all where none is named")
+                        help="backup-tmpfs, backup-disk, store, many-files; all where none is named")
     parser.add_argument("--quick", action="store_true",
                         help="256 MiB, 2 repetitions: rough, for whoever works on the speed")
     parser.add_argument("--mebibytes", type=int, help="how large the store is; 2048")
@@ -472,13 +551,15 @@ def parse_arguments():
     parser.add_argument("--output", type=pathlib.Path,
                         help="a folder that results.json and RESULTS.md are written to")
     options = parser.parse_args()
-    unknown = set(options.groups) - {"backup-tmpfs", "backup-disk", "store"}
+    groups = ["backup-tmpfs", "backup-disk", "store", "many-files"]
+    unknown = set(options.groups) - set(groups)
     if unknown:
         parser.error(f"no such group: {', '.join(sorted(unknown))}")
-    options.groups = options.groups or ["backup-tmpfs", "backup-disk", "store"]
+    options.groups = options.groups or groups
     options.mebibytes = options.mebibytes or (256 if options.quick else 2048)
     options.repetitions = options.repetitions or (2 if options.quick else 5)
     options.seconds = options.seconds or (3 if options.quick else 10)
+    options.files = 5_000 if options.quick else 50_000
     options.keys = 20_000 if options.quick else 200_000
     return options
 
@@ -492,6 +573,10 @@ def main():
             with folder_in(options.disk) as folder:
                 samples = measure_store(options, folder)
             add_store_rows(table, samples)
+        elif group == "many-files":
+            with folder_in(options.tmpfs) as folder:
+                samples = measure_many_files(options, folder)
+            add_many_files_rows(table, samples)
         else:
             medium = group.split("-")[1]
             with folder_in(getattr(options, medium)) as folder:

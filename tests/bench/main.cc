@@ -2,6 +2,7 @@
 //
 //   holdfast-bench fill --holdfast unix:SOCKET --documents 1000 --size 4096
 //   holdfast-bench load --etcd 127.0.0.1:2379 --operation get --clients 64 --seconds 10
+//   holdfast-bench split DATA_DIRECTORY --key file:///etc/holdfast/master.key --table-size 8192
 //   holdfast-bench cipher
 //   holdfast-bench rocksdb-fill DIRECTORY --documents 1000 --size 4096
 //   holdfast-bench rocksdb-change DIRECTORY --first 0 --documents 10 --size 4096
@@ -18,6 +19,7 @@
 #include "absl/time/time.h"
 #include "sodium.h"
 #include "tests/bench/load.h"
+#include "tests/bench/many_tables.h"
 #include "tests/bench/peers.h"
 
 namespace holdfast::bench {
@@ -87,11 +89,24 @@ int Main(int argc, char** argv) {
     if (result->failures > 0) std::cerr << "first failure: " << result->first_failure << "\n";
   });
 
+  std::string directory;
+  std::string key_source;
+  uint64_t table_size_bytes = 0;
+  CLI::App& split = *app.add_subcommand("split", "make small tables of what a store holds");
+  split.add_option("directory", directory)->required();
+  split.add_option("--key", key_source)->required();
+  split.add_option("--table-size", table_size_bytes)->check(CLI::PositiveNumber)->required();
+  split.callback([&] {
+    const absl::StatusOr<uint64_t> tables =
+        SplitIntoTables(directory, key_source, table_size_bytes);
+    status = tables.status();
+    if (status.ok()) absl::PrintF("{\"tables\":%d}\n", *tables);
+  });
+
   CLI::App& cipher = *app.add_subcommand("cipher", "the rate of XChaCha20-Poly1305 on one core");
   cipher.callback(
       [&] { absl::PrintF("{\"bytes_per_second\":%.0f}\n", MeasureCipher(absl::Seconds(2))); });
 
-  std::string directory;
   std::string backup_directory;
   int threads = 1;
   CLI::App& rocksdb_fill = *app.add_subcommand("rocksdb-fill", "make a plain RocksDB");
