@@ -4,6 +4,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/civil_time.h"
 
 namespace holdfast {
 namespace {
@@ -32,6 +33,13 @@ bool HasShape(absl::string_view text, absl::string_view shape) {
   return true;
 }
 
+// The number that the digits from `begin` on are.
+int NumberAt(absl::string_view text, size_t begin, size_t digits) {
+  int number = 0;
+  for (const char digit : text.substr(begin, digits)) number = 10 * number + (digit - '0');
+  return number;
+}
+
 // Whether `text` is of the form of RFC 3339: Abseil's parser alone accepts more.
 bool IsRfc3339(absl::string_view text) {
   constexpr absl::string_view kDateTime = "0000-00-00T00:00:00";
@@ -50,14 +58,23 @@ bool IsRfc3339(absl::string_view text) {
 
 std::string FormatTimeCompact(absl::Time time) { return Format(kCompactFormat, time); }
 
+// By hand: the name of each object has one, and a backup may have 100,000.
 absl::StatusOr<absl::Time> ParseTimeCompact(absl::string_view text) {
-  if (text.size() == kCompactShape.size() && HasShape(text, kCompactShape)) {
-    const std::string spread =
-        absl::StrCat(text.substr(0, 4), "-", text.substr(4, 2), "-", text.substr(6, 5), ":",
-                     text.substr(11, 2), ":", text.substr(13));
-    absl::StatusOr<absl::Time> time = ParseRfc3339(spread);
-    // Another text for the same time, as a leap second, is none that FormatTimeCompact writes.
-    if (time.ok() && FormatTimeCompact(*time) == text) return time;
+  // Years before 1000 are none that FormatTimeCompact writes in this shape.
+  if (text.size() == kCompactShape.size() && HasShape(text, kCompactShape) && text[0] != '0') {
+    const int year = NumberAt(text, 0, 4);
+    const int month = NumberAt(text, 4, 2);
+    const int day = NumberAt(text, 6, 2);
+    const int hour = NumberAt(text, 9, 2);
+    const int minute = NumberAt(text, 11, 2);
+    const int second = NumberAt(text, 13, 2);
+    const absl::CivilSecond civil(year, month, day, hour, minute, second);
+    // What is no time, as the 30th of February, becomes another one; so does a leap second.
+    if (civil.year() == year && civil.month() == month && civil.day() == day &&
+        civil.hour() == hour && civil.minute() == minute && civil.second() == second) {
+      return absl::FromCivil(civil, absl::UTCTimeZone()) +
+             absl::Milliseconds(NumberAt(text, 16, 3));
+    }
   }
   return NotATime(text, "20261122T183500.123Z");
 }

@@ -27,15 +27,41 @@ TEST(TimeFormatTest, CompactIsReadBack) {
   EXPECT_THAT(ParseTimeCompact("20261122T183500.123Z"),
               IsOkAndHolds(absl::FromUnixMillis(1'795'372'500'123)));
   EXPECT_THAT(ParseTimeCompact("20240229T235959.999Z"), IsOk());
+  // The first and the last year of that form, and times of all years in between.
+  for (const std::string text : {"10000101T000000.000Z", "99991231T235959.999Z"}) {
+    ASSERT_OK_AND_ASSIGN(const absl::Time time, ParseTimeCompact(text));
+    EXPECT_EQ(FormatTimeCompact(time), text);
+  }
+  const absl::Time begin = absl::FromCivil(absl::CivilSecond(1000), absl::UTCTimeZone());
+  for (int i = 0; i < 9'000; ++i) {
+    const absl::Time time = begin + i * (absl::Hours(24) * 365.2421 + absl::Milliseconds(7'919));
+    EXPECT_THAT(ParseTimeCompact(FormatTimeCompact(time)),
+                IsOkAndHolds(absl::FromUnixMillis(absl::ToUnixMillis(time))))
+        << time;
+  }
 }
 
 TEST(TimeFormatTest, CompactRefusesAllThatItWouldNotWrite) {
-  for (const std::string text :
-       {"", "20261122T183500.123", "20261122T183500.12Z", "20261122T183500.1234Z",
-        " 20261122T183500.123Z", "20261122T183500.123Z ", "20261122T183500Z",
-        "2026-11-22T18:35:00.123Z", "20260229T000000.000Z", "20261322T183500.123Z",
-        "20261122T243500.123Z", "20261122T183560.123Z", "infinite-future", "20261122t183500.123z",
-        "+0261122T183500.123Z"}) {
+  for (const std::string text : {"",
+                                 "20261122T183500.123",
+                                 "20261122T183500.12Z",
+                                 "20261122T183500.1234Z",
+                                 " 20261122T183500.123Z",
+                                 "20261122T183500.123Z ",
+                                 "20261122T183500Z",
+                                 "2026-11-22T18:35:00.123Z",
+                                 "20260229T000000.000Z",
+                                 "20261322T183500.123Z",
+                                 "20261122T243500.123Z",
+                                 "20261122T183560.123Z",
+                                 "infinite-future",
+                                 "20261122t183500.123z",
+                                 "+0261122T183500.123Z",
+                                 "20260029T000000.000Z",
+                                 "20260100T000000.000Z",
+                                 "20261122T186000.123Z",
+                                 "09991122T183500.123Z",
+                                 "00001122T183500.123Z"}) {
     EXPECT_THAT(ParseTimeCompact(text), StatusIs(kInvalidArgument)) << text;
   }
 }
