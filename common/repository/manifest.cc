@@ -264,14 +264,18 @@ absl::StatusOr<std::string> SealManifest(const Manifest& manifest, const StoreId
   if (list_size_bytes > kFileListSizeMaxBytes) {
     return too_large("its list of files", list_size_bytes, kFileListSizeMaxBytes);
   }
-  HOLDFAST_ASSIGN_OR_RETURN(const std::string frame,
-                            ZstdCompress(manifest.files.SerializeAsString()));
   std::string content;
-  content.reserve(kSummaryLengthSizeBytes + summary_size_bytes + frame.size());
   for (size_t i = 0; i < kSummaryLengthSizeBytes; ++i) {
     content.push_back(static_cast<char>(summary_size_bytes >> (8 * i)));
   }
-  absl::StrAppend(&content, manifest.summary.SerializeAsString(), frame);
+  absl::StrAppend(&content, manifest.summary.SerializeAsString());
+  {
+    // With many files each of these texts has megabytes.
+    HOLDFAST_ASSIGN_OR_RETURN(const std::string frame,
+                              ZstdCompress(manifest.files.SerializeAsString()));
+    content.reserve(content.size() + frame.size());
+    content.append(frame);
+  }
   if (SealedSizeBytes(content.size()) > kSealedManifestSizeMaxBytes) {
     return too_large("it", SealedSizeBytes(content.size()), kSealedManifestSizeMaxBytes);
   }
