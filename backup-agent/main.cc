@@ -42,9 +42,13 @@ constexpr char kUsage[] =
     "Exit codes: 0 ended in order, 1 failure, 2 wrong usage or configuration, 3 not found,\n"
     "4 refused (others may read the key file), 5 damaged state, 7 in use by another process\n";
 
-// How many heaps glibc keeps. Its default is eight a core, and each holds on to what the threads of
-// some run have freed: the memory of the process would grow with the number of its runs.
-constexpr int kHeapsMax = 2;
+// How glibc keeps memory. With a heap for several threads each, as it comes, each heap holds on to
+// what the threads of some run have freed, and the memory of the process grows with the number of
+// its runs; threads that wait for one heap cost nothing that could be measured. The few texts that
+// are larger than a chunk of a file, as a manifest of many files, go back to the system at once.
+constexpr int kHeapsMax = 1;
+constexpr int kOwnMappingMinBytes = 4 << 20;
+constexpr int kFreeHeapMaxBytes = 16 << 20;
 
 absl::Status Serve(const std::string& config_path, TerminationSignals& signals) {
   HOLDFAST_ASSIGN_OR_RETURN(const Config config, LoadProgramConfig(config_path));
@@ -85,6 +89,8 @@ int main(int argc, char** argv) {
   mallopt(M_ARENA_MAX, holdfast::kHeapsMax);
   // A backup must not slow down what it protects. Hosts inherit it.
   holdfast::StepBack();
+  mallopt(M_MMAP_THRESHOLD, holdfast::kOwnMappingMinBytes);
+  mallopt(M_TRIM_THRESHOLD, holdfast::kFreeHeapMaxBytes);
   return holdfast::RunServiceProgram(
       {.name = "holdfast-agent", .usage = holdfast::kUsage, .serve = holdfast::Serve}, argc, argv);
 }
