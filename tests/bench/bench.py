@@ -460,7 +460,7 @@ class HostWatch:
     def _watch(self):
         children = [task / "children"
                     for task in pathlib.Path(f"/proc/{self.agent.popen.pid}/task").iterdir()]
-        while not self._ended.wait(0.02):
+        while not self._ended.wait(0.2):
             for child in children:
                 # A process that has just ended has no memory, or no file any more.
                 with contextlib.suppress(OSError, StopIteration):
