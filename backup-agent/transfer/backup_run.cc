@@ -265,6 +265,7 @@ absl::Status BackupRun::AgreeOnBackupKey() {
 void BackupRun::PlanItems() {
   auto wanted = std::make_shared<WantedObjects>();
   std::vector<const v1::CheckpointFile*> bundled;
+  items_.reserve(files_.size() + 1);
   for (const v1::CheckpointFile& file : files_) {
     if (file.size_bytes() == 0) continue;  // needs no object
     if (!HasOwnObject(file.kind())) {
@@ -397,7 +398,7 @@ std::optional<ObjectEntry> BackupRun::BestCandidate(const Item& item) const {
     best = entry;
     best_lacking = lacking;
   };
-  if (item.produced.has_value()) consider(*item.produced);
+  if (item.produced != nullptr) consider(*item.produced);
   for (Destination* destination : ActiveDestinations()) {
     const auto& named = held_[destination->index()].named;
     const auto entry = named.find(item.identity);
@@ -410,7 +411,7 @@ std::optional<ObjectEntry> BackupRun::BestCandidate(const Item& item) const {
 
 bool BackupRun::Holds(const Destination& destination, const Item& item,
                       const ObjectEntry& entry) const {
-  if (item.produced.has_value() && item.produced->name() == entry.name() &&
+  if (item.produced != nullptr && item.produced->name() == entry.name() &&
       std::find(item.produced_at.begin(), item.produced_at.end(), &destination) !=
           item.produced_at.end()) {
     return true;
@@ -438,8 +439,8 @@ bool BackupRun::IsNamedAnywhere(const Item& item, const ObjectEntry& entry) cons
 
 void BackupRun::Produced(Item& item, const ObjectEntry& entry,
                          const std::vector<Destination*>& at) {
-  if (!item.produced.has_value() || item.produced->name() != entry.name()) item.produced_at.clear();
-  item.produced = entry;
+  if (item.produced == nullptr || item.produced->name() != entry.name()) item.produced_at.clear();
+  item.produced = std::make_unique<ObjectEntry>(entry);
   item.produced_at.insert(item.produced_at.end(), at.begin(), at.end());
 }
 
@@ -533,7 +534,7 @@ void BackupRun::ProveUnnamed(Item& item) {
     if (candidates == unnamed.end()) continue;
     for (const ObjectEntry& entry : candidates->second) {
       // All destinations are to hold one object of one name.
-      if (item.produced.has_value() && item.produced->name() != entry.name()) continue;
+      if (item.produced != nullptr && item.produced->name() != entry.name()) continue;
       if (!ProveAt(item, entry, *destination)) continue;
       Produced(item, entry, {destination});
       break;
@@ -909,6 +910,7 @@ absl::Status BackupRun::Commit() {
     return absl::AbortedError(
         "the run took so long that what it compared with may be gone: a new run begins afresh");
   }
+  wanted_.reset();  // nothing is compared any more, and with many files it is large
   manifest_ = MakeManifest();
   HOLDFAST_ASSIGN_OR_RETURN(
       std::string sealed,

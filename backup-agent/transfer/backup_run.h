@@ -53,8 +53,9 @@ class BackupRun {
     ObjectIdentity identity{};
     WantedObject wanted;
 
-    // What this run wrote or proved itself, and where.
-    std::optional<repository::v1::ObjectEntry> produced;
+    // What this run wrote or proved itself, and where; null where there is nothing, as of most of
+    // many files.
+    std::unique_ptr<repository::v1::ObjectEntry> produced;
     std::vector<Destination*> produced_at;
 
     // The object that the backup names; set once every destination that is left holds it.

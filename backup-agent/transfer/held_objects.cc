@@ -1,6 +1,7 @@
 #include "backup-agent/transfer/held_objects.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -20,6 +21,9 @@ constexpr int kManifestAttemptsMax = 3;
 // How many unnamed objects of one identity are looked at.
 constexpr size_t kUnnamedCandidatesMax = 3;
 
+// More objects than this are looked up by one listing: each call costs its way to the place.
+constexpr size_t kStatsMax = 1'000;
+
 // The errors that say that a file in a repository is not what it should be, rather than that the
 // place can't be read now.
 bool IsDamage(const absl::Status& status) {
@@ -35,15 +39,47 @@ bool Fits(const ObjectEntry& entry, const WantedObject& wanted, const KeyId& key
          entry.key_id() == KeyIdBytes(key_id);
 }
 
-// Finds what of `manifest` is wanted and is there, and not known to be damaged.
-absl::Status FindNamed(OpenDestination& open, const Manifest& manifest,
+// The sizes of `wanted` that are there.
+absl::StatusOr<absl::flat_hash_map<absl::string_view, uint64_t>> SizesOf(
+    OpenDestination& open, const std::vector<ObjectEntry*>& wanted, const ProgressCounter& progress,
+    const Cancellation& cancellation) {
+  absl::flat_hash_map<absl::string_view, uint64_t> sizes;
+  sizes.reserve(wanted.size());
+  if (wanted.size() > kStatsMax) {
+    constexpr uint64_t kNotThere = std::numeric_limits<uint64_t>::max();
+    for (const ObjectEntry* entry : wanted) sizes.emplace(entry->name(), kNotThere);
+    HOLDFAST_RETURN_IF_ERROR(
+        open.store->ListObjects([&](absl::string_view object_name, uint64_t size_bytes) {
+          progress->fetch_add(1);
+          const auto size = sizes.find(object_name);
+          if (size != sizes.end()) size->second = size_bytes;
+          return cancellation.status();
+        }),
+        "list the objects");
+    return sizes;
+  }
+  for (const ObjectEntry* entry : wanted) {
+    HOLDFAST_RETURN_IF_ERROR(cancellation.status());
+    const absl::StatusOr<BlobInfo> info =
+        open.blobs->Stat(ObjectPath(open.store->store_id(), entry->name()));
+    progress->fetch_add(1);
+    if (absl::IsNotFound(info.status()) || absl::IsDataLoss(info.status())) continue;
+    HOLDFAST_RETURN_IF_ERROR(info.status(), absl::StrCat("look at object ", entry->name()));
+    sizes.emplace(entry->name(), info->size_bytes);
+  }
+  return sizes;
+}
+
+// Finds what of `manifest` is wanted and is there, and not known to be damaged; takes it out of
+// there.
+absl::Status FindNamed(OpenDestination& open, Manifest& manifest,
                        const absl::flat_hash_set<std::string>& damaged_objects,
                        const FindHeldObjectsRequest& request, const ProgressCounter& progress,
                        const Cancellation& cancellation, HeldObjects& held) {
   int missing = 0;
   int damaged = 0;
-  for (const ObjectEntry& entry : manifest.files.objects()) {
-    HOLDFAST_RETURN_IF_ERROR(cancellation.status());
+  std::vector<ObjectEntry*> wanted_entries;
+  for (ObjectEntry& entry : *manifest.files.mutable_objects()) {
     const absl::StatusOr<ParsedObjectName> name = ParseObjectName(entry.name());
     if (!name.ok()) continue;
     const auto wanted = request.wanted->find(name->identity);
@@ -52,17 +88,23 @@ absl::Status FindNamed(OpenDestination& open, const Manifest& manifest,
       ++damaged;
       continue;
     }
-    const absl::StatusOr<BlobInfo> info =
-        open.blobs->Stat(ObjectPath(open.store->store_id(), entry.name()));
-    progress->fetch_add(1);
-    if (!info.ok() && !absl::IsNotFound(info.status()) && !absl::IsDataLoss(info.status())) {
-      return Annotate(info.status(), absl::StrCat("look at object ", entry.name()));
-    }
-    if (!info.ok() || info->size_bytes != entry.sealed_size_bytes()) {
+    wanted_entries.push_back(&entry);
+  }
+  HOLDFAST_ASSIGN_OR_RETURN(const auto sizes,
+                            SizesOf(open, wanted_entries, progress, cancellation));
+  std::vector<ObjectEntry*> found;
+  for (ObjectEntry* entry : wanted_entries) {
+    const auto size = sizes.find(entry->name());
+    if (size == sizes.end() || size->second != entry->sealed_size_bytes()) {
       ++missing;
-      continue;
+    } else {
+      found.push_back(entry);
     }
-    held.named.emplace(name->identity, entry);
+  }
+  held.named.reserve(found.size());
+  for (ObjectEntry* entry : found) {
+    const ObjectIdentity identity = ParseObjectName(entry->name())->identity;
+    held.named.emplace(identity, std::move(*entry));
   }
   if (missing > 0) {
     held.has_missing_objects = true;
@@ -165,8 +207,7 @@ absl::StatusOr<HeldObjects> FindHeldObjects(OpenDestination& open,
     HOLDFAST_RETURN_IF_ERROR(cancellation.status());
     const std::string& backup_id = backup->summary.backup_id();
     if (attempts == 0) held.latest = backup->summary;
-    const absl::StatusOr<StoreRepository::LoadedManifest> loaded =
-        open.store->LoadManifest(backup_id);
+    absl::StatusOr<StoreRepository::LoadedManifest> loaded = open.store->LoadManifest(backup_id);
     progress->fetch_add(1);
     if (!loaded.ok()) {
       if (!IsDamage(loaded.status())) {
