@@ -18,8 +18,8 @@ namespace holdfast {
 // The largest message that a Holdfast server or client takes: gRPC's default.
 inline constexpr int kRpcMessageReceiveMaxBytes = 4 * 1024 * 1024;
 
-// The calls of a server's own services that have not ended.
-class RunningCalls;
+// The calls of health and reflection, which may stand for ever.
+class StandingCalls;
 
 // An RpcServer serves gRPC services on a unix socket that only this user can
 // reach, together with the standard health service (for each service by its
@@ -58,16 +58,16 @@ class RpcServer {
   // running ones end for `drain_time`, cancels those that did not, and waits
   // until the last reaction has returned. The socket is gone then. Calls of
   // health and reflection, which a client may keep open for ever, are not
-  // waited for. May be called again.
+  // waited for: they are cancelled after a moment. May be called again.
   void Shutdown(absl::Duration drain_time);
 
  private:
   RpcServer(std::unique_ptr<UnixSocketClaim> claim, std::unique_ptr<grpc::Server> server,
-            std::shared_ptr<RunningCalls> running_calls);
+            std::shared_ptr<StandingCalls> standing_calls);
 
   const std::unique_ptr<UnixSocketClaim> claim_;
   const std::unique_ptr<grpc::Server> server_;
-  const std::shared_ptr<RunningCalls> running_calls_;
+  const std::shared_ptr<StandingCalls> standing_calls_;
 };
 
 }  // namespace holdfast
