@@ -97,7 +97,8 @@ BORDERS = (
            "chance comes from a RandomSource, so that a test can repeat it"),
     Border(r"(chrono|absl/time/clock\.h)$", ("common/base/", "tests/bench/"),
            "time comes from a Clock, so that a test can move it"),
-    Border(r"absl/synchronization/", (),
+    # grpc_log.cc takes none: it tells Abseil how gRPC's locks should work.
+    Border(r"absl/synchronization/", ("common/rpc/grpc_log.cc",),
            "locks are those of common/base/mutex.h, which the sanitizers understand"),
     Border(r"fstream$", ("tests/",),
            "files are those of common/io, which knows how they become durable"),
