@@ -107,6 +107,22 @@ absl::StatusOr<Document> DocumentEngine::Get(absl::string_view collection, absl:
   return MakeDocument(collection, id, *record, /*omit_content=*/false);
 }
 
+std::optional<Document> DocumentEngine::GetFromMemory(absl::string_view collection,
+                                                      absl::string_view id) {
+  if (!CheckCollectionName(collection).ok() || !CheckDocumentId(id).ok()) return std::nullopt;
+  rocksdb::ReadOptions options;
+  options.read_tier = rocksdb::kBlockCacheTier;
+  rocksdb::PinnableSlice value;
+  const rocksdb::Status status =
+      database_.db().Get(options, database_.documents(), EncodeDocumentKey(collection, id), &value);
+  // RocksDB says Incomplete where it would have to read a block, but OK and an empty value where it
+  // would have to open a table; no record is empty. What else is wrong Get finds out, and reports.
+  if (!status.ok() || value.empty()) return std::nullopt;
+  const absl::StatusOr<DocumentRecord> record = DecodeDocumentRecord(ViewOf(value));
+  if (!record.ok()) return std::nullopt;
+  return MakeDocument(collection, id, *record, /*omit_content=*/false);
+}
+
 void DocumentEngine::Write(std::vector<DocumentWrite> writes, Committer::Callback callback) {
   for (DocumentWrite& write : writes) {
     if (write.kind == DocumentWrite::Kind::kPut && write.media_type.empty()) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,8 +31,8 @@ namespace holdfast {
 // unguessable name that is in the page token. Views that were not used for kViewLifetime go, and
 // the one that was used least recently goes when there are more than kViewsMax.
 //
-// Thread-safe. Reading blocks on the disk. Does not take ownership; *database, *committer,
-// *sickness and *clock must outlive this.
+// Thread-safe. Reading blocks on the disk, but where it says otherwise. Does not take ownership;
+// *database, *committer, *sickness and *clock must outlive this.
 class DocumentEngine {
  public:
   static constexpr absl::Duration kViewLifetime = absl::Minutes(10);
@@ -44,6 +45,10 @@ class DocumentEngine {
 
   // INVALID_ARGUMENT, or NOT_FOUND where there is none.
   absl::StatusOr<Document> Get(absl::string_view collection, absl::string_view id);
+
+  // The document, if memory holds it: never blocks on the disk. Empty says nothing, not even that
+  // there is none: ask Get.
+  std::optional<Document> GetFromMemory(absl::string_view collection, absl::string_view id);
 
   // Checks the writes and submits them: see Committer::Submit. INVALID_ARGUMENT goes to the
   // callback too, before Write returns.

@@ -1,5 +1,6 @@
 #include "store-service/service/document_service.h"
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,10 +15,22 @@
 #include "store-service/service/unary_call.h"
 
 namespace holdfast {
+namespace {
+
+// A write of at most so much is checked and hashed in the reaction: some tens of microseconds.
+constexpr size_t kSmallWriteMaxBytes = size_t{16} << 10;
+
+}  // namespace
 
 grpc::ServerUnaryReactor* DocumentService::GetDocument(grpc::CallbackServerContext* context,
                                                        const v1::GetDocumentRequest* request,
                                                        v1::GetDocumentResponse* response) {
+  // Most of what is asked for is in memory: no thread has to be woken for it.
+  if (std::optional<Document> document =
+          engine_.GetFromMemory(request->collection(), request->id())) {
+    *response->mutable_document() = ToProto(*std::move(document));
+    return FinishCall(context, absl::OkStatus());
+  }
   return AnswerCall(executor_, context, [this, request, response]() -> absl::Status {
     HOLDFAST_ASSIGN_OR_RETURN(Document document, engine_.Get(request->collection(), request->id()));
     *response->mutable_document() = ToProto(std::move(document));
@@ -28,20 +41,26 @@ grpc::ServerUnaryReactor* DocumentService::GetDocument(grpc::CallbackServerConte
 template <typename Request, typename Response>
 grpc::ServerUnaryReactor* DocumentService::WriteOne(grpc::CallbackServerContext* context,
                                                     const Request* request, Response* response) {
-  return ScheduleCall(
-      executor_, context, [this, request, response](grpc::ServerUnaryReactor* reactor) {
-        absl::StatusOr<DocumentWrite> write = FromProto(*request);
-        if (!write.ok()) return reactor->Finish(ToGrpcStatus(write.status()));
-        std::vector<DocumentWrite> writes;
-        writes.push_back(*std::move(write));
-        engine_.Write(std::move(writes), [reactor, response](absl::StatusOr<CommitResult> result) {
-          if (result.ok()) {
-            response->set_revision(result->first_revision);
-            *response->mutable_commit_time() = ToProto(result->commit_time);
-          }
-          reactor->Finish(ToGrpcStatus(result.status()));
-        });
-      });
+  const auto write_one = [this, request, response](grpc::ServerUnaryReactor* reactor) {
+    absl::StatusOr<DocumentWrite> write = FromProto(*request);
+    if (!write.ok()) return reactor->Finish(ToGrpcStatus(write.status()));
+    std::vector<DocumentWrite> writes;
+    writes.push_back(*std::move(write));
+    engine_.Write(std::move(writes), [reactor, response](absl::StatusOr<CommitResult> result) {
+      if (result.ok()) {
+        response->set_revision(result->first_revision);
+        *response->mutable_commit_time() = ToProto(result->commit_time);
+      }
+      reactor->Finish(ToGrpcStatus(result.status()));
+    });
+  };
+  // To check and hash a small document is less than to wake a thread for it.
+  if (request->ByteSizeLong() <= kSmallWriteMaxBytes) {
+    grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+    write_one(reactor);
+    return reactor;
+  }
+  return ScheduleCall(executor_, context, write_one);
 }
 
 grpc::ServerUnaryReactor* DocumentService::PutDocument(grpc::CallbackServerContext* context,

@@ -11,6 +11,14 @@
 
 namespace holdfast {
 
+// Ends a call at once. What it answers must have been made without blocking.
+inline grpc::ServerUnaryReactor* FinishCall(grpc::CallbackServerContext* context,
+                                            const absl::Status& status) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  reactor->Finish(ToGrpcStatus(status));
+  return reactor;
+}
+
 // Runs `task` on the executor, or ends the call if too much waits there. The task ends the call
 // itself.
 template <typename Task>

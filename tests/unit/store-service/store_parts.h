@@ -16,6 +16,7 @@
 #include "common/database/data_directory.h"
 #include "common/database/database.h"
 #include "common/database/database_metadata.h"
+#include "common/database/database_options.h"
 #include "store-service/documents/committer.h"
 #include "store-service/documents/document.h"
 #include "store-service/documents/document_engine.h"
@@ -61,14 +62,14 @@ class StoreParts {
   ~StoreParts() { Close(); }
 
   // Opens (again).
-  void Open() {
+  void Open(const DatabaseLimits& limits = {}) {
     absl::StatusOr<std::unique_ptr<DataDirectory>> opened_directory =
         DataDirectory::Open(path(), master_key_);
     HOLDFAST_CHECK(opened_directory.ok(), opened_directory.status().ToString());
     directory = *std::move(opened_directory);
     sickness = std::make_unique<SicknessRecord>(&clock_);
     absl::StatusOr<std::unique_ptr<OpenedDatabase>> opened_database =
-        OpenDatabase(directory->env(), directory->database_path(), OpenMode::kServe, {},
+        OpenDatabase(directory->env(), directory->database_path(), OpenMode::kServe, limits,
                      sickness->MakeListener());
     HOLDFAST_CHECK(opened_database.ok(), opened_database.status().ToString());
     database = *std::move(opened_database);

@@ -1,5 +1,6 @@
 #include "store-service/documents/document_engine.h"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "rocksdb/db.h"
 #include "store-service/documents/limits.h"
 #include "tests/testing/seeded_random.h"
 #include "tests/testing/status_matchers.h"
@@ -58,6 +60,59 @@ TEST_F(DocumentEngineTest, GivesBackWhatWasPutByteForByte) {
   EXPECT_EQ(document.id, id);
   EXPECT_EQ(document.collection, collection);
   EXPECT_EQ(document.media_type, "text/plain");
+}
+
+TEST_F(DocumentEngineTest, MemoryGivesWhatWasJustWrittenOrRead) {
+  PutMany({"a"});
+  ASSERT_TRUE(parts_.engine->GetFromMemory("c", "a").has_value());
+  ASSERT_OK(parts_.database->Flush());
+  parts_.Close();
+  parts_.Open();
+  // On disk alone: that is for Get to find out.
+  EXPECT_FALSE(parts_.engine->GetFromMemory("c", "a").has_value());
+  ASSERT_OK(parts_.engine->Get("c", "a"));
+  const std::optional<Document> document = parts_.engine->GetFromMemory("c", "a");
+  ASSERT_TRUE(document.has_value());
+  EXPECT_EQ(document->content, "content of a");
+  EXPECT_EQ(document->revision, 1U);
+  EXPECT_EQ(document->collection, "c");
+  EXPECT_EQ(document->id, "a");
+}
+
+TEST_F(DocumentEngineTest, MemoryDoesNotSayThatThereIsNone) {
+  EXPECT_FALSE(parts_.engine->GetFromMemory("c", "a").has_value());
+  EXPECT_FALSE(parts_.engine->GetFromMemory("C", "a").has_value());
+  EXPECT_FALSE(parts_.engine->GetFromMemory("c", "").has_value());
+  PutMany({"a"});
+  ASSERT_OK(parts_.Write({DeletionOf("c", "a")}));
+  EXPECT_FALSE(parts_.engine->GetFromMemory("c", "a").has_value());
+}
+
+TEST_F(DocumentEngineTest, MemoryGivesNothingFromATableThatIsNotOpen) {
+  // RocksDB keeps ten fewer open, and says OK of a document in a table that it would have to open.
+  parts_.Close();
+  parts_.Open({.open_files_max = 20});
+  ASSERT_TRUE(parts_.database->db()
+                  .SetOptions(parts_.database->documents(), {{"disable_auto_compactions", "true"}})
+                  .ok());
+  std::vector<std::string> ids;
+  for (int i = 0; i < 30; ++i) {
+    ids.push_back(absl::StrCat(i));
+    PutMany({ids.back()});
+    ASSERT_OK(parts_.database->Flush());
+  }
+  int missing = 0;
+  for (const std::string& id : ids) {
+    if (const std::optional<Document> found = parts_.engine->GetFromMemory("c", id)) {
+      EXPECT_EQ(found->content, "content of " + id);
+    } else {
+      ++missing;
+    }
+    ASSERT_OK_AND_ASSIGN(const Document document, parts_.engine->Get("c", id));
+    EXPECT_EQ(document.content, "content of " + id);
+  }
+  EXPECT_GT(missing, 0);
+  EXPECT_FALSE(parts_.sickness->Get().has_value());
 }
 
 TEST_F(DocumentEngineTest, JsonIsTheMediaTypeWhereNoneIsGiven) {
