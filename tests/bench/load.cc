@@ -1,8 +1,10 @@
 #include "tests/bench/load.h"
 
+#include <poll.h>
+
 #include <algorithm>
-#include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -11,12 +13,13 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "common/base/mutex.h"
-#include "etcd.grpc.pb.h"
-#include "grpcpp/alarm.h"
+#include "common/base/status_macros.h"
+#include "etcd.pb.h"
+#include "google/protobuf/message_lite.h"
 #include "grpcpp/grpcpp.h"
 #include "holdfast/v1/document_store.grpc.pb.h"
 #include "sodium.h"
+#include "tests/bench/unary_connection.h"
 
 namespace holdfast::bench {
 
@@ -25,13 +28,7 @@ namespace {
 constexpr absl::string_view kCollection = "bench";
 constexpr size_t kBatchBytesMax = size_t{2} << 20;
 constexpr uint64_t kBatchDocumentsMax = 500;
-constexpr int kCallsAtOnce = 256;
-
-std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
-  grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // else all share one connection
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
-}
+constexpr uint64_t kCallsAtOnce = 256;
 
 // Deterministic bytes for a number.
 std::string RandomBytes(uint64_t number, size_t size_bytes) {
@@ -51,130 +48,169 @@ uint64_t Scatter(uint64_t number) {
   return z ^ (z >> 31);
 }
 
-// Counts what is under way.
-class InFlight {
+// How a server's calls are written and read. Only the bytes differ.
+class Api {
  public:
-  void Add() {
-    MutexLock lock(&mutex_);
-    ++count_;
-  }
-  void Remove() {
-    MutexLock lock(&mutex_);
-    --count_;
-    changed_.SignalAll();
-  }
-  // Returns once there are at most so many.
-  void AwaitAtMost(int count) {
-    MutexLock lock(&mutex_);
-    while (count_ > count) changed_.Wait(&mutex_);
-  }
-
- private:
-  Mutex mutex_;
-  CondVar changed_;
-  int count_ ABSL_GUARDED_BY(mutex_) = 0;
+  virtual ~Api() = default;
+  virtual const std::string& put_method() const = 0;
+  virtual const std::string& get_method() const = 0;
+  virtual std::string EncodePut(const std::string& id, std::string content) const = 0;
+  virtual std::string EncodeGet(const std::string& id) const = 0;
+  // Whether it is what a get of one document is answered with.
+  virtual bool IsFound(absl::string_view response) const = 0;
 };
 
-// Makes one call; `done` is told how it ended.
-using Done = std::function<void(const grpc::Status&)>;
-class Caller {
- public:
-  virtual ~Caller() = default;
-  virtual void Put(const std::string& id, std::string content, Done done) = 0;
-  virtual void Get(const std::string& id, Done done) = 0;
-};
-
-// What a call needs until it has ended.
-template <typename Request, typename Response>
-struct Call {
-  grpc::ClientContext context;
-  Request request;
-  Response response;
-};
-
-class HoldfastCaller : public Caller {
- public:
-  explicit HoldfastCaller(const std::shared_ptr<grpc::Channel>& channel)
-      : stub_(v1::DocumentStore::NewStub(channel)) {}
-
-  void Put(const std::string& id, std::string content, Done done) override {
-    auto call = std::make_shared<Call<v1::PutDocumentRequest, v1::PutDocumentResponse>>();
-    call->request.set_collection(std::string(kCollection));
-    call->request.set_id(id);
-    call->request.set_content(std::move(content));
-    stub_->async()->PutDocument(&call->context, &call->request, &call->response,
-                                [call, done = std::move(done)](const grpc::Status& s) { done(s); });
-  }
-
-  void Get(const std::string& id, Done done) override {
-    auto call = std::make_shared<Call<v1::GetDocumentRequest, v1::GetDocumentResponse>>();
-    call->request.set_collection(std::string(kCollection));
-    call->request.set_id(id);
-    stub_->async()->GetDocument(&call->context, &call->request, &call->response,
-                                [call, done = std::move(done)](const grpc::Status& s) { done(s); });
-  }
-
- private:
-  const std::unique_ptr<v1::DocumentStore::Stub> stub_;
-};
-
-class EtcdCaller : public Caller {
- public:
-  explicit EtcdCaller(const std::shared_ptr<grpc::Channel>& channel)
-      : stub_(etcdserverpb::KV::NewStub(channel)) {}
-
-  void Put(const std::string& id, std::string content, Done done) override {
-    auto call = std::make_shared<Call<etcdserverpb::PutRequest, etcdserverpb::PutResponse>>();
-    call->request.set_key(absl::StrCat(kCollection, "/", id));
-    call->request.set_value(std::move(content));
-    stub_->async()->Put(&call->context, &call->request, &call->response,
-                        [call, done = std::move(done)](const grpc::Status& s) { done(s); });
-  }
-
-  void Get(const std::string& id, Done done) override {
-    auto call = std::make_shared<Call<etcdserverpb::RangeRequest, etcdserverpb::RangeResponse>>();
-    call->request.set_key(absl::StrCat(kCollection, "/", id));
-    call->request.set_serializable(true);
-    stub_->async()->Range(&call->context, &call->request, &call->response,
-                          [call, done = std::move(done)](const grpc::Status& s) {
-                            if (s.ok() && call->response.kvs_size() != 1) {
-                              done(grpc::Status(grpc::StatusCode::NOT_FOUND, "no such key"));
-                            } else {
-                              done(s);
-                            }
-                          });
-  }
-
- private:
-  const std::unique_ptr<etcdserverpb::KV::Stub> stub_;
-};
-
-std::unique_ptr<Caller> MakeCaller(const Server& server) {
-  const std::shared_ptr<grpc::Channel> channel = Connect(server.address);
-  if (server.kind == Server::Kind::kEtcd) return std::make_unique<EtcdCaller>(channel);
-  return std::make_unique<HoldfastCaller>(channel);
+bool Parse(absl::string_view bytes, google::protobuf::MessageLite& message) {
+  return message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
 }
+
+class HoldfastApi : public Api {
+ public:
+  const std::string& put_method() const override { return put_method_; }
+  const std::string& get_method() const override { return get_method_; }
+  std::string EncodePut(const std::string& id, std::string content) const override {
+    v1::PutDocumentRequest request;
+    request.set_collection(std::string(kCollection));
+    request.set_id(id);
+    request.set_content(std::move(content));
+    return request.SerializeAsString();
+  }
+  std::string EncodeGet(const std::string& id) const override {
+    v1::GetDocumentRequest request;
+    request.set_collection(std::string(kCollection));
+    request.set_id(id);
+    return request.SerializeAsString();
+  }
+  bool IsFound(absl::string_view response) const override {
+    v1::GetDocumentResponse parsed;
+    return Parse(response, parsed) && !parsed.document().content().empty();
+  }
+
+ private:
+  const std::string put_method_ = "/holdfast.v1.DocumentStore/PutDocument";
+  const std::string get_method_ = "/holdfast.v1.DocumentStore/GetDocument";
+};
+
+class EtcdApi : public Api {
+ public:
+  const std::string& put_method() const override { return put_method_; }
+  const std::string& get_method() const override { return get_method_; }
+  std::string EncodePut(const std::string& id, std::string content) const override {
+    etcdserverpb::PutRequest request;
+    request.set_key(absl::StrCat(kCollection, "/", id));
+    request.set_value(std::move(content));
+    return request.SerializeAsString();
+  }
+  std::string EncodeGet(const std::string& id) const override {
+    etcdserverpb::RangeRequest request;
+    request.set_key(absl::StrCat(kCollection, "/", id));
+    request.set_serializable(true);
+    return request.SerializeAsString();
+  }
+  bool IsFound(absl::string_view response) const override {
+    etcdserverpb::RangeResponse parsed;
+    return Parse(response, parsed) && parsed.kvs_size() == 1 && !parsed.kvs(0).value().empty();
+  }
+
+ private:
+  const std::string put_method_ = "/etcdserverpb.KV/Put";
+  const std::string get_method_ = "/etcdserverpb.KV/Range";
+};
+
+// Connections to a server, and the one thread that reads and writes them all.
+class Loop {
+ public:
+  static absl::StatusOr<std::unique_ptr<Loop>> Open(const Server& server, int connections) {
+    auto loop = std::unique_ptr<Loop>(new Loop(server));
+    for (int i = 0; i < connections; ++i) {
+      HOLDFAST_ASSIGN_OR_RETURN(loop->connections_.emplace_back(),
+                                UnaryConnection::Open(server.address));
+    }
+    return loop;
+  }
+
+  // Call from anywhere, also before Run. `connection` may be any number.
+  void Put(size_t connection, const std::string& id, std::string content,
+           UnaryConnection::Done done) {
+    connections_[connection % connections_.size()]->Call(
+        api_->put_method(), api_->EncodePut(id, std::move(content)), std::move(done));
+  }
+  void Get(size_t connection, const std::string& id, UnaryConnection::Done done) {
+    connections_[connection % connections_.size()]->Call(
+        api_->get_method(), api_->EncodeGet(id),
+        [this, done = std::move(done)](const absl::Status& status, absl::string_view response) {
+          const bool is_missing = status.ok() && !api_->IsFound(response);
+          done(is_missing ? absl::NotFoundError("no such document") : status, response);
+        });
+  }
+  void At(absl::Time time, std::function<void()> function) {
+    timers_.emplace(time, std::move(function));
+  }
+
+  // Sends, takes answers and keeps the times until `is_done`.
+  absl::Status RunUntil(const std::function<bool()>& is_done) {
+    std::vector<pollfd> polled(connections_.size());
+    while (!is_done()) {
+      while (!timers_.empty() && timers_.begin()->first <= absl::Now()) {
+        const std::function<void()> function = std::move(timers_.extract(timers_.begin()).mapped());
+        function();
+      }
+      for (size_t i = 0; i < connections_.size(); ++i) {
+        UnaryConnection& connection = *connections_[i];
+        HOLDFAST_RETURN_IF_ERROR(connection.Write());
+        const int wanted = connection.wants_to_write() ? POLLIN | POLLOUT : POLLIN;
+        polled[i] = {connection.descriptor(), static_cast<short>(wanted), 0};
+      }
+      const absl::Time now = absl::Now();
+      const absl::Duration wait = timers_.empty() ? kSilenceMax
+                                                  : std::clamp(timers_.begin()->first - now,
+                                                               absl::ZeroDuration(), kSilenceMax);
+      const timespec timeout = absl::ToTimespec(wait);
+      const int ready = ppoll(polled.data(), polled.size(), &timeout, nullptr);
+      if (ready == 0 && wait == kSilenceMax) return absl::UnavailableError("no answer comes");
+      for (size_t i = 0; ready > 0 && i < connections_.size(); ++i) {
+        if ((polled[i].revents & ~POLLOUT) == 0) continue;
+        HOLDFAST_RETURN_IF_ERROR(connections_[i]->Read());
+      }
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  // Longer than any server takes.
+  static constexpr absl::Duration kSilenceMax = absl::Seconds(60);
+
+  explicit Loop(const Server& server) {
+    if (server.kind == Server::Kind::kEtcd) {
+      api_ = std::make_unique<EtcdApi>();
+    } else {
+      api_ = std::make_unique<HoldfastApi>();
+    }
+  }
+
+  std::unique_ptr<Api> api_;
+  std::vector<std::unique_ptr<UnaryConnection>> connections_;
+  std::multimap<absl::Time, std::function<void()>> timers_;
+};
 
 // One client: makes call after call until the end.
 class Client {
  public:
-  // All that is given must outlive this. It leaves `running` after its last call.
-  Client(Caller& caller, const LoadOptions& options, uint64_t seed, absl::Time start,
-         absl::Duration interval, InFlight& running)
-      : caller_(caller),
+  // All that is given must outlive this.
+  Client(Loop& loop, const LoadOptions& options, uint64_t number, absl::Time start,
+         absl::Duration interval)
+      : loop_(loop),
         options_(options),
-        state_(seed),
+        number_(number),
+        state_(number + 1),
         measured_from_(start + options.warm_up),
         end_(measured_from_ + options.duration),
         interval_(interval),
-        turn_(start + interval * (static_cast<double>(Scatter(seed) % 1000) / 1000)),
-        running_(running) {
-    running_.Add();
-  }
+        turn_(start + interval * (static_cast<double>(Scatter(state_) % 1000) / 1000)) {}
 
   void Start() { Next(); }
 
-  // REQUIRES, of these: the client has ended.
+  bool has_ended() const { return has_ended_; }
   const std::vector<absl::Duration>& latencies() const { return latencies_; }
   uint64_t failures() const { return failures_; }
   const std::string& first_failure() const { return first_failure_; }
@@ -183,46 +219,46 @@ class Client {
   void Next() {
     const absl::Time now = absl::Now();
     if (std::max(now, turn_) >= end_) {
-      running_.Remove();
+      has_ended_ = true;
       return;
     }
     if (interval_ > absl::ZeroDuration() && turn_ > now) {
-      alarm_.Set(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(turn_ - now),
-                 [this](bool /*is_ok*/) { Call(); });
+      loop_.At(turn_, [this] { Call(); });
     } else {
       Call();
     }
   }
 
   void Call() {
-    const absl::Time begin = interval_ > absl::ZeroDuration() ? turn_ : absl::Now();
+    begin_ = interval_ > absl::ZeroDuration() ? turn_ : absl::Now();
     turn_ += interval_;
     state_ = Scatter(state_);
     const std::string id = MakeDocumentId(state_ % options_.documents);
-    const Done done = [this, begin](const grpc::Status& status) {
+    const auto done = [this](const absl::Status& status, absl::string_view /*response*/) {
       if (!status.ok()) {
-        if (failures_++ == 0) first_failure_ = status.error_message();
-      } else if (begin >= measured_from_) {
-        latencies_.push_back(absl::Now() - begin);
+        if (failures_++ == 0) first_failure_ = std::string(status.message());
+      } else if (begin_ >= measured_from_) {
+        latencies_.push_back(absl::Now() - begin_);
       }
       Next();
     };
     if (options_.operation == LoadOptions::Operation::kPut) {
-      caller_.Put(id, MakeDocument(state_, options_.size_bytes), done);
+      loop_.Put(number_, id, MakeDocument(state_, options_.size_bytes), done);
     } else {
-      caller_.Get(id, done);
+      loop_.Get(number_, id, done);
     }
   }
 
-  Caller& caller_;
+  Loop& loop_;
   const LoadOptions& options_;
+  const uint64_t number_;
   uint64_t state_;
   const absl::Time measured_from_;
   const absl::Time end_;
   const absl::Duration interval_;
   absl::Time turn_;
-  InFlight& running_;
-  grpc::Alarm alarm_;
+  absl::Time begin_;  // of the call that is under way
+  bool has_ended_ = false;
   std::vector<absl::Duration> latencies_;
   uint64_t failures_ = 0;
   std::string first_failure_;
@@ -245,23 +281,26 @@ std::string MakeDocumentId(uint64_t number) { return absl::StrFormat("%016x", Sc
 absl::Status Fill(const Server& server, uint64_t first, uint64_t count, size_t size_bytes) {
   if (server.kind == Server::Kind::kEtcd) {
     // It has no batches of use; many calls at once do.
-    const std::unique_ptr<Caller> caller = MakeCaller(server);
-    InFlight calls;
-    std::atomic<int> failures = 0;
-    for (uint64_t number = first; number < first + count; ++number) {
-      calls.AwaitAtMost(kCallsAtOnce - 1);
-      calls.Add();
-      caller->Put(MakeDocumentId(number), MakeDocument(number, size_bytes),
-                  [&](const grpc::Status& status) {
-                    if (!status.ok()) ++failures;
-                    calls.Remove();
-                  });
-    }
-    calls.AwaitAtMost(0);
-    return failures == 0 ? absl::OkStatus()
-                         : absl::UnavailableError(absl::StrCat(failures.load(), " puts failed"));
+    HOLDFAST_ASSIGN_OR_RETURN(const std::unique_ptr<Loop> loop, Loop::Open(server, 1));
+    uint64_t next = first;
+    uint64_t under_way = 0;
+    absl::Status failure;
+    std::function<void()> put = [&] {
+      const uint64_t number = next++;
+      ++under_way;
+      loop->Put(0, MakeDocumentId(number), MakeDocument(number, size_bytes),
+                [&](const absl::Status& status, absl::string_view /*response*/) {
+                  --under_way;
+                  failure.Update(status);
+                  if (next < first + count) put();
+                });
+    };
+    while (next < std::min(first + count, first + kCallsAtOnce)) put();
+    HOLDFAST_RETURN_IF_ERROR(loop->RunUntil([&] { return under_way == 0; }));
+    return failure;
   }
-  const auto stub = v1::DocumentStore::NewStub(Connect(server.address));
+  const auto stub = v1::DocumentStore::NewStub(
+      grpc::CreateChannel(server.address, grpc::InsecureChannelCredentials()));
   const uint64_t batch = std::clamp<uint64_t>(kBatchBytesMax / size_bytes, 1, kBatchDocumentsMax);
   for (uint64_t number = first; number < first + count;) {
     v1::WriteDocumentsRequest request;
@@ -280,20 +319,22 @@ absl::Status Fill(const Server& server, uint64_t first, uint64_t count, size_t s
 }
 
 absl::StatusOr<LoadResult> RunLoad(const Server& server, const LoadOptions& options) {
-  std::vector<std::unique_ptr<Caller>> callers;
-  for (int i = 0; i < options.connections; ++i) callers.push_back(MakeCaller(server));
-  InFlight running;
+  HOLDFAST_ASSIGN_OR_RETURN(const std::unique_ptr<Loop> loop,
+                            Loop::Open(server, options.connections));
   const absl::Duration interval =
       options.rate > 0 ? absl::Seconds(options.clients / options.rate) : absl::ZeroDuration();
   std::vector<std::unique_ptr<Client>> clients;
   const absl::Time start = absl::Now();
   for (int i = 0; i < options.clients; ++i) {
     clients.push_back(
-        std::make_unique<Client>(*callers[static_cast<size_t>(i % options.connections)], options,
-                                 static_cast<uint64_t>(i) + 1, start, interval, running));
+        std::make_unique<Client>(*loop, options, static_cast<uint64_t>(i), start, interval));
   }
   for (const auto& client : clients) client->Start();
-  running.AwaitAtMost(0);
+  const auto is_done = [&] {
+    return std::all_of(clients.begin(), clients.end(),
+                       [](const auto& client) { return client->has_ended(); });
+  };
+  HOLDFAST_RETURN_IF_ERROR(loop->RunUntil(is_done));
 
   LoadResult result;
   std::vector<absl::Duration> latencies;
