@@ -14,6 +14,7 @@
 #include "common/crypto/hash.h"
 #include "common/crypto/sealed_file.h"
 #include "common/io/xxh3_stream.h"
+#include "common/repository/layout.h"
 #include "common/repository/manifest.h"
 #include "common/storage/local_blob_store.h"
 #include "tests/testing/temp_dir.h"
@@ -22,6 +23,7 @@ namespace holdfast {
 namespace {
 
 using repository::v1::FileEntry;
+using repository::v1::ObjectEntry;
 
 constexpr size_t kPieceSizeBytes = size_t{1} << 20;
 const StoreId& TheStoreId() {
@@ -97,20 +99,29 @@ BENCHMARK(BM_FileChecksum);
 // --- Files -----------------------------------------------------------------------------------
 
 Manifest MakeManifest(int64_t files) {
+  constexpr uint64_t kFileSizeBytes = uint64_t{64} << 20;
   Manifest manifest;
-  manifest.summary.set_store_id(std::string(AsText(TheStoreId().bytes())));
+  manifest.summary.set_backup_id(MakeBackupId(absl::UnixEpoch()));
+  manifest.summary.set_store_id(TheStoreId().ToByteString());
+  manifest.summary.set_incarnation(Id128::Generate().ToByteString());
+  manifest.summary.set_ordinal(1);
+  manifest.summary.set_file_count(static_cast<uint64_t>(files));
+  manifest.summary.set_size_bytes(static_cast<uint64_t>(files) * kFileSizeBytes);
   for (int64_t i = 0; i < files; ++i) {
     auto* const object = manifest.files.add_objects();
     object->set_name(MakeObjectName(Id128::Generate().bytes(), absl::UnixEpoch()));
-    object->set_content_size_bytes(64 << 20);
+    object->set_key_id(Id128::Generate().ToByteString());
+    object->set_codec(ObjectEntry::CODEC_NONE);
+    object->set_content_size_bytes(kFileSizeBytes);
+    object->set_sealed_size_bytes(SealedSizeBytes(kFileSizeBytes));
     FileEntry* const file = manifest.files.add_files();
     file->set_name(absl::StrFormat("%06d.sst", i));
     file->set_kind(FileEntry::KIND_TABLE);
-    file->set_size_bytes(64 << 20);
+    file->set_size_bytes(kFileSizeBytes);
     file->set_xxh3_128(std::string(16, 'x'));
     auto* const extent = file->add_extents();
     extent->set_object_index(static_cast<uint32_t>(i));
-    extent->set_length(64 << 20);
+    extent->set_length(kFileSizeBytes);
   }
   return manifest;
 }
