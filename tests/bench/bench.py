@@ -386,6 +386,14 @@ def measure_store(options, folder):
                     samples.add(f"{name} {operation}/s", result["calls_per_second"])
                     samples.add(f"{name} {operation} p99 ms", result["p99_us"] / 1000)
 
+        log("what encryption at rest costs the store")
+        at_rest = folder / "at-rest"
+        at_rest.mkdir()
+        for name, value in bench("at-rest", at_rest, "--documents", options.at_rest_documents,
+                                 "--size", 1024).items():
+            samples.add(f"at rest, {name}", value)
+        shutil.rmtree(at_rest)
+
         log("what a backup costs those who write")
         bench("fill", *servers["holdfast"], "--first", keys, "--documents",
               options.mebibytes * 256, "--size", DOCUMENT_BYTES)
@@ -432,6 +440,12 @@ def add_store_rows(table, samples):
                   median("holdfast put p99 ms") / median("etcd put p99 ms"), 1)
     table.at_least("11", "gets, 64 clients, 1 KiB", "× etcd (serializable)",
                    median("holdfast get/s") / median("etcd get/s"), 3)
+    for work, what in (("writes", "synced writes, 64 documents of 1 KiB each"),
+                       ("writes_and_compactions", "the same, with flushes and compactions"),
+                       ("cached_reads", "reads of 1 KiB from the block cache"),
+                       ("reads", "reads of 1 KiB, most not in the block cache")):
+        table.at_most("12", f"{what}, without RPC", "more time than without encryption at rest",
+                      median(f"at rest, {work}"), 0.1)
 
 
 # --- Many files -------------------------------------------------------------------------------
@@ -561,6 +575,7 @@ def parse_arguments():
     options.seconds = options.seconds or (3 if options.quick else 10)
     options.files = 5_000 if options.quick else 50_000
     options.keys = 20_000 if options.quick else 200_000
+    options.at_rest_documents = 65_536 if options.quick else 262_144
     return options
 
 

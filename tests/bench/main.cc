@@ -4,20 +4,24 @@
 //   holdfast-bench load --etcd 127.0.0.1:2379 --operation get --clients 64 --seconds 10
 //   holdfast-bench split DATA_DIRECTORY --key file:///etc/holdfast/master.key --table-size 8192
 //   holdfast-bench cipher
+//   holdfast-bench at-rest EMPTY_DIRECTORY
 //   holdfast-bench rocksdb-fill DIRECTORY --documents 1000 --size 4096
 //   holdfast-bench rocksdb-change DIRECTORY --first 0 --documents 10 --size 4096
 //   holdfast-bench rocksdb-backup DIRECTORY BACKUP_DIRECTORY --threads 1
 
 #include <cstdint>
 #include <cstdio>
+#include <initializer_list>
 #include <iostream>
 #include <string>
+#include <utility>
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
 #include "sodium.h"
+#include "tests/bench/at_rest_cost.h"
 #include "tests/bench/load.h"
 #include "tests/bench/many_tables.h"
 #include "tests/bench/peers.h"
@@ -131,6 +135,32 @@ int Main(int argc, char** argv) {
     absl::Duration duration;
     status = BackUpRocksDb(directory, backup_directory, threads, duration);
     if (status.ok()) absl::PrintF("{\"seconds\":%.6f}\n", absl::ToDoubleSeconds(duration));
+  });
+
+  uint64_t at_rest_documents = 262'144;
+  int rounds = 9;
+  CLI::App& at_rest = *app.add_subcommand("at-rest", "what encryption at rest costs the store");
+  at_rest.add_option("directory", directory, "an empty one")->required();
+  at_rest.add_option("--documents", at_rest_documents)->check(CLI::PositiveNumber);
+  at_rest.add_option("--size", size_bytes, "bytes of a document")->check(CLI::PositiveNumber);
+  at_rest.add_option("--rounds", rounds)->check(CLI::PositiveNumber);
+  at_rest.callback([&] {
+    const absl::StatusOr<AtRestCost> cost =
+        MeasureAtRestCost(directory, at_rest_documents, size_bytes, rounds);
+    status = cost.status();
+    if (!status.ok()) return;
+    const std::initializer_list<std::pair<const char*, Excess>> figures = {
+        {"writes", cost->writes},
+        {"writes_and_compactions", cost->writes_and_compactions},
+        {"cached_reads", cost->cached_reads},
+        {"reads", cost->reads}};
+    const char* separator = "{";
+    for (const auto& [name, excess] : figures) {
+      absl::PrintF("%s\"%s\":%.4f,\"%s_us\":%.2f", separator, name, excess.ratio, name,
+                   excess.document_us);
+      separator = ",";
+    }
+    absl::PrintF("}\n");
   });
 
   CLI11_PARSE(app, argc, argv);
