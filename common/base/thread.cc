@@ -3,7 +3,6 @@
 #include <pthread.h>
 #include <sys/resource.h>
 
-#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -13,6 +12,7 @@ namespace holdfast {
 namespace {
 
 constexpr size_t kNameBytesMax = 15;  // the kernel's limit
+constexpr int kNiceMax = 19;          // the same
 
 }  // namespace
 
@@ -41,10 +41,8 @@ void Thread::Join() {
 }
 
 void StepBack() {
-  // On Linux that is of the thread. -1 is also a value; where there is an error it is as good.
-  const int nice = getpriority(PRIO_PROCESS, 0);
-  // To be nicer is always allowed.
-  setpriority(PRIO_PROCESS, 0, std::max(nice, kBackgroundNice));
+  // On Linux that is of the thread, and always allowed.
+  setpriority(PRIO_PROCESS, 0, kNiceMax);
 }
 
 }  // namespace holdfast

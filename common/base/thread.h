@@ -38,9 +38,8 @@ class Thread {
 };
 
 // Lets others go first: from now on the calling thread, and the threads and processes that it
-// starts, get a processor mostly when nothing else wants it (a nice value of kBackgroundNice, if it
-// is not higher already). Can't be undone.
-inline constexpr int kBackgroundNice = 10;
+// starts, get a processor mostly when nothing else wants it (the highest nice value, with which
+// Linux still gives them a hundredth of it). Can't be undone.
 void StepBack();
 
 }  // namespace holdfast

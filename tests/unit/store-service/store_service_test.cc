@@ -16,6 +16,7 @@
 #include "common/io/xxh3_stream.h"
 #include "common/rpc/channel.h"
 #include "gmock/gmock.h"
+#include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/grpcpp.h"
 #include "gtest/gtest.h"
 #include "holdfast/v1/checkpoints.grpc.pb.h"
@@ -280,6 +281,26 @@ TEST_F(StoreServiceTest, AViewIsGoneAfterARestart) {
   list.set_page_token(page.next_page_token());
   EXPECT_THAT(Call(documents_, &v1::DocumentStore::Stub::ListDocuments, list),
               StatusIs(absl::StatusCode::kAborted, HasSubstr("begin the listing again")));
+}
+
+// The one call whose messages are not taken apart by gRPC.
+TEST_F(StoreServiceTest, ARequestForAFileThatIsNoneIsRefused) {
+  grpc::GenericStub stub(channel_);
+  grpc::ClientContext context;
+  SetTimeout(context, kCallTimeout);
+  const grpc::Slice garbage("\xff\xff\xff");
+  const grpc::ByteBuffer request(&garbage, 1);
+  grpc::ByteBuffer response;
+  grpc::CompletionQueue queue;
+  const auto call = stub.PrepareUnaryCall(&context, "/holdfast.v1.Checkpoints/ReadCheckpointFile",
+                                          request, &queue);
+  call->StartCall();
+  grpc::Status status;
+  call->Finish(&response, &status, nullptr);
+  void* tag = nullptr;
+  bool is_ok = false;
+  ASSERT_TRUE(queue.Next(&tag, &is_ok));
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
 }
 
 TEST_F(StoreServiceTest, StreamsCheckpointFilesFromAnyOffset) {

@@ -1,6 +1,7 @@
 #include "common/base/thread.h"
 
 #include <pthread.h>
+#include <sys/resource.h>
 
 #include <memory>
 #include <string>
@@ -48,6 +49,21 @@ TEST(ThreadTest, EmptyAndMovedFromHaveNothingToJoin) {
   thread.Join();  // NOLINT(bugprone-use-after-move)
   moved.Join();
   moved.Join();
+}
+
+TEST(ThreadTest, SteppingBackIsInheritedAndLeavesOthersAlone) {
+  const int nice_here = getpriority(PRIO_PROCESS, 0);
+  int nice_there = 0;
+  int nice_of_its_thread = 0;
+  Thread thread("back", [&] {
+    StepBack();
+    nice_there = getpriority(PRIO_PROCESS, 0);
+    const Thread other("other", [&] { nice_of_its_thread = getpriority(PRIO_PROCESS, 0); });
+  });
+  thread.Join();
+  EXPECT_EQ(nice_there, 19);
+  EXPECT_EQ(nice_of_its_thread, 19);
+  EXPECT_EQ(getpriority(PRIO_PROCESS, 0), nice_here);
 }
 
 }  // namespace
