@@ -23,6 +23,9 @@ DOCUMENT_BYTES = 4096
 # A store is idle when no file of it has changed for so long.
 IDLE_SECONDS = 3.0
 PASSWORD = "benchmark"
+# RocksDB's folder of logs that a database no longer needs. No backup of the store has them, so the
+# others need not carry them either.
+ARCHIVE = "archive"
 
 
 def log(text):
@@ -51,10 +54,11 @@ def bench(*arguments):
 
 
 def files_below(directory):
+    """The sizes of all files of a database, but for the logs that RocksDB only keeps for a while."""
     found = {}
     for path in pathlib.Path(directory).rglob("*"):
         with contextlib.suppress(FileNotFoundError):
-            if path.is_file():
+            if path.is_file() and path.parent.name != ARCHIVE:
                 found[str(path)] = path.stat().st_size
     return found
 
@@ -132,7 +136,7 @@ class Restic:
         self._run("init")
 
     def back_up(self, data):
-        return self._run("backup", data)
+        return self._run("backup", "--exclude", data / ARCHIVE, data)
 
     def restore(self, target):
         return self._run("restore", "latest", "--verify", "--target", target)
@@ -156,7 +160,8 @@ class Borg:
 
     def back_up(self, data):
         self.count += 1
-        return timed("borg", "create", f"{self.repository}::{self.count}", data, env=self.env)
+        return timed("borg", "create", "--exclude", data / ARCHIVE,
+                     f"{self.repository}::{self.count}", data, env=self.env)
 
     def restore(self, target):
         pathlib.Path(target).mkdir()
@@ -173,6 +178,7 @@ class Holdfast:
 
     def __init__(self, instance):
         self.instance = instance
+        self.files_seconds = None
 
     def prepare(self):
         self.forget()
@@ -201,8 +207,12 @@ class Holdfast:
 
     def restore(self, target):
         start = time.monotonic()
-        self.instance.restore(target)
-        return time.monotonic() - start
+        result = self.instance.restore(target, "--json").json
+        seconds = time.monotonic() - start
+        # What it takes without the proof of every document, which no other tool makes.
+        self.files_seconds = (
+            seconds - (int(result["duration_ms"]) - int(result["files_duration_ms"])) / 1000)
+        return seconds
 
     def check(self):
         start = time.monotonic()
@@ -212,8 +222,10 @@ class Holdfast:
 
 
 def copy_and_sync(data, target):
+    files = list(files_below(data))
+    target.mkdir()
     start = time.monotonic()
-    run("cp", "-r", data, target)
+    run("cp", *files, target)
     run("sync", "-f", target)
     return time.monotonic() - start
 
@@ -245,7 +257,7 @@ def measure_backups(options, medium, folder):
 
 
 def measure_once(samples, folder, instance, rocksdb, documents, repetition):
-    data = instance.data_directory
+    data = instance.data_directory / "db"
     tools = [Holdfast(instance), Restic(folder), Borg(folder)]
     samples.add("cipher bytes/s", bench("cipher")["bytes_per_second"])
     samples.add("data bytes", bytes_below(data))
@@ -276,7 +288,7 @@ def measure_once(samples, folder, instance, rocksdb, documents, repetition):
           "--documents", changed, "--size", DOCUMENT_BYTES)
     await_idle(data)
     new_bytes = sum(size for path, size in files_below(data).items()
-                    if "/db/" in path and before.get(path) != size)
+                    if before.get(path) != size)
     for tool in tools:
         samples.add(f"{tool.name} changed", tool.back_up(data))
         if tool.name == "holdfast":
@@ -286,6 +298,8 @@ def measure_once(samples, folder, instance, rocksdb, documents, repetition):
         target = folder / f"restored-{tool.name}"
         os.sync()
         samples.add(f"{tool.name} restore", tool.restore(target))
+        if tool.name == "holdfast":
+            samples.add("holdfast restore of files", tool.files_seconds)
         shutil.rmtree(target)
         samples.add(f"{tool.name} check", tool.check())
     tools[0].forget()
@@ -323,6 +337,14 @@ def add_backup_rows(table, samples, medium):
                   1 / against("restic", "changed"), 0.2)
     table.at_most("4", f"1 % of the documents added, {size}", "bytes sent / bytes of new files",
                   median("bytes sent / new bytes"), 1.05)
+    if medium == "tmpfs":
+        table.at_least("5", f"restore, all files verified, {size}", "× restic",
+                       median("restic restore") / median("holdfast restore of files"), 3)
+        table.at_least("5", f"restore, all files verified, {size}", "× borg",
+                       median("borg restore") / median("holdfast restore of files"), 3)
+        table.at_least("5", f"restore, all files verified, {size}",
+                       "× rate of one core's XChaCha20-Poly1305",
+                       cipher_seconds / median("holdfast restore of files"), 0.5)
     table.at_least("5b", f"restore with proof of every document, {size}", "× restic",
                    against("restic", "restore"), 1.5)
     table.at_least("5b", f"restore with proof of every document, {size}",
@@ -363,7 +385,7 @@ def etcd_serving(folder):
 
 
 def measure_store(options, folder):
-    """Puts and gets of both stores, and what a backup costs those who write."""
+    """Puts and gets of both stores, and what encryption at rest costs ours."""
     samples = Samples()
     os.environ["TMPDIR"] = str(folder)
     tempfile.tempdir = None
@@ -393,30 +415,47 @@ def measure_store(options, folder):
                                  "--size", 1024).items():
             samples.add(f"at rest, {name}", value)
         shutil.rmtree(at_rest)
-
-        log("what a backup costs those who write")
-        bench("fill", *servers["holdfast"], "--first", keys, "--documents",
-              options.mebibytes * 256, "--size", DOCUMENT_BYTES)
-        await_idle(instance.data_directory)
-        rate = samples.median("holdfast put/s") / 2
-        for _ in range(options.repetitions):
-            measure_during_backup(samples, instance, [*servers["holdfast"], *load], rate)
     return samples
 
 
-def measure_during_backup(samples, instance, load, rate):
+def measure_writes_during_backups(options, folder, other_folder):
+    """What a backup costs those who write: with the destination on another medium, as it should
+    be, and on the one that the store is on."""
+    samples = Samples()
+    os.environ["TMPDIR"] = str(folder)
+    tempfile.tempdir = None
+    for place, destination in (("elsewhere", other_folder / "backups"), ("same disk", None)):
+        instance = harness.Instance()
+        instance.destination = destination or instance.destination
+        with instance:
+            instance.start()
+            server = ["--holdfast", f"unix:{instance.store_socket}"]
+            bench("fill", *server, "--documents", options.keys, "--size", 1024)
+            bench("fill", *server, "--first", options.keys, "--documents",
+                  options.mebibytes * 256, "--size", DOCUMENT_BYTES)
+            await_idle(instance.data_directory)
+            load = [*server, "--documents", options.keys, "--size", 1024, "--clients", 64,
+                    "--seconds", options.seconds, "--operation", "put"]
+            peak = bench("load", *load)["calls_per_second"]
+            for repetition in range(options.repetitions):
+                log(f"destination {place}: repetition {repetition + 1} of {options.repetitions}")
+                measure_during_backups(samples, instance, load, peak / 2, place)
+    return samples
+
+
+def measure_during_backups(samples, instance, load, rate, place):
     for name in ("without", "during"):
         ended = threading.Event()
         backups = threading.Thread(target=back_up_again_and_again, args=(instance, ended))
         if name == "during":
             backups.start()
-        half = bench("load", *load, "--operation", "put", "--rate", rate)
-        full = bench("load", *load, "--operation", "put")
+        half = bench("load", *load, "--rate", rate)
+        full = bench("load", *load)
         ended.set()
         if name == "during":
             backups.join()
-        samples.add(f"p99 ms {name} backup", half["p99_us"] / 1000)
-        samples.add(f"put/s {name} backup", full["calls_per_second"])
+        samples.add(f"{place}: p99 ms {name} backup", half["p99_us"] / 1000)
+        samples.add(f"{place}: put/s {name} backup", full["calls_per_second"])
 
 
 def back_up_again_and_again(instance, ended):
@@ -427,13 +466,20 @@ def back_up_again_and_again(instance, ended):
         tool.back_up(None)
 
 
+def add_rows_of_writes_during_backups(table, samples):
+    for place in ("elsewhere", "same disk"):
+        table.at_most("8", f"writes at half the peak load, during first backups, {place}",
+                      "p99 × that without a backup",
+                      samples.median(f"{place}: p99 ms during backup")
+                      / samples.median(f"{place}: p99 ms without backup"), 1.5)
+        table.at_least("8", f"writes, during first backups, {place}",
+                       "× throughput without a backup",
+                       samples.median(f"{place}: put/s during backup")
+                       / samples.median(f"{place}: put/s without backup"), 0.9)
+
+
 def add_store_rows(table, samples):
     median = samples.median
-    table.at_most("8", "writes at half the peak load, during first backups",
-                  "p99 × that without a backup",
-                  median("p99 ms during backup") / median("p99 ms without backup"), 1.5)
-    table.at_least("8", "writes, during first backups", "× throughput without a backup",
-                   median("put/s during backup") / median("put/s without backup"), 0.9)
     table.at_least("10", "durable puts, 64 clients, 1 KiB", "× etcd",
                    median("holdfast put/s") / median("etcd put/s"), 3)
     table.at_most("10", "durable puts, 64 clients, 1 KiB", "p99 × etcd's",
@@ -551,10 +597,13 @@ def folder_in(parent):
         yield pathlib.Path(folder)
 
 
+GROUPS = ["backup-tmpfs", "backup-disk", "writes-during-backups", "store", "many-files"]
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="tests/bench/run", description=__doc__)
     parser.add_argument("groups", nargs="*", metavar="GROUP",
-                        help="backup-tmpfs, backup-disk, store, many-files; all where none is named")
+                        help=f"{', '.join(GROUPS)}; all where none is named")
     parser.add_argument("--quick", action="store_true",
                         help="256 MiB, 2 repetitions: rough, for whoever works on the speed")
     parser.add_argument("--mebibytes", type=int, help="how large the store is; 2048")
@@ -563,13 +612,13 @@ def parse_arguments():
     parser.add_argument("--disk", default="/var/tmp", help="a folder on a disk; /var/tmp")
     parser.add_argument("--tmpfs", default="/dev/shm", help="a folder on a tmpfs; /dev/shm")
     parser.add_argument("--output", type=pathlib.Path,
-                        help="a folder that results.json and RESULTS.md are written to")
+                        help="a folder that results.json and RESULTS.md are written to; what they "
+                        "say of other groups stays")
     options = parser.parse_args()
-    groups = ["backup-tmpfs", "backup-disk", "store", "many-files"]
-    unknown = set(options.groups) - set(groups)
+    unknown = set(options.groups) - set(GROUPS)
     if unknown:
         parser.error(f"no such group: {', '.join(sorted(unknown))}")
-    options.groups = options.groups or groups
+    options.groups = options.groups or GROUPS
     options.mebibytes = options.mebibytes or (256 if options.quick else 2048)
     options.repetitions = options.repetitions or (2 if options.quick else 5)
     options.seconds = options.seconds or (3 if options.quick else 10)
@@ -579,41 +628,58 @@ def parse_arguments():
     return options
 
 
+def measure_group(group, options, table):
+    if group == "store":
+        with folder_in(options.disk) as folder:
+            samples = measure_store(options, folder)
+        add_store_rows(table, samples)
+    elif group == "writes-during-backups":
+        with folder_in(options.disk) as folder, folder_in(options.tmpfs) as other_folder:
+            samples = measure_writes_during_backups(options, folder, other_folder)
+        add_rows_of_writes_during_backups(table, samples)
+    elif group == "many-files":
+        with folder_in(options.tmpfs) as folder:
+            samples = measure_many_files(options, folder)
+        add_many_files_rows(table, samples)
+    else:
+        medium = group.split("-")[1]
+        with folder_in(getattr(options, medium)) as folder:
+            samples = measure_backups(options, medium, folder)
+        add_backup_rows(table, samples, medium)
+    return samples
+
+
 def main():
     options = parse_arguments()
-    table = Table()
-    figures = {}
     for group in options.groups:
-        if group == "store":
-            with folder_in(options.disk) as folder:
-                samples = measure_store(options, folder)
-            add_store_rows(table, samples)
-        elif group == "many-files":
-            with folder_in(options.tmpfs) as folder:
-                samples = measure_many_files(options, folder)
-            add_many_files_rows(table, samples)
-        else:
-            medium = group.split("-")[1]
-            with folder_in(getattr(options, medium)) as folder:
-                samples = measure_backups(options, medium, folder)
-            add_backup_rows(table, samples, medium)
-        figures[group] = samples.values
-    machine = describe_machine()
-    print(table.to_markdown())
-    if options.output:
-        options.output.mkdir(parents=True, exist_ok=True)
-        (options.output / "results.json").write_text(json.dumps(
-            {"machine": machine, "date": time.strftime("%Y-%m-%d"), "mebibytes": options.mebibytes,
-             "repetitions": options.repetitions, "rows": table.rows, "figures": figures},
-            indent=1) + "\n")
-        (options.output / "RESULTS.md").write_text(render_results(options, machine, table))
+        table = Table()
+        samples = measure_group(group, options, table)
+        print(table.to_markdown(), flush=True)
+        if options.output:
+            keep_results(options, group, table, samples)
 
 
-def render_results(options, machine, table):
+def keep_results(options, group, table, samples):
+    """Puts the group into results.json, in the place of what was there, and renders all of that."""
+    options.output.mkdir(parents=True, exist_ok=True)
+    path = options.output / "results.json"
+    results = json.loads(path.read_text()) if path.exists() else {}
+    results[group] = {
+        "date": time.strftime("%Y-%m-%d"), "machine": describe_machine(),
+        "mebibytes": options.mebibytes, "repetitions": options.repetitions, "rows": table.rows,
+        "table": table.to_markdown(), "figures": samples.values}
+    path.write_text(json.dumps(results, indent=1) + "\n")
+    (options.output / "RESULTS.md").write_text("# Results\n\nMedians; ratios within one run.\n" +
+                                               "".join(render(name, results[name])
+                                                       for name in GROUPS if name in results))
+
+
+def render(group, result):
+    machine = result["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    return (f"# Results\n\n{time.strftime('%Y-%m-%d')}: {machine['cores']} cores of {machine['cpu']}, "
-            f"{machine['memory_gib']} GiB, Linux {machine['kernel']}; {versions}. Medians of "
-            f"{options.repetitions}; ratios within one run.\n\n{table.to_markdown()}")
+    return (f"\n## {group}\n\n{result['date']}, {machine['cores']} cores of {machine['cpu']}, "
+            f"{machine['memory_gib']} GiB, Linux {machine['kernel']}; {versions}. "
+            f"{result['repetitions']} repetitions.\n\n{result['table']}")
 
 
 if __name__ == "__main__":
