@@ -87,10 +87,10 @@ absl::Status Serve(const std::string& config_path, TerminationSignals& signals) 
 
 int main(int argc, char** argv) {
   mallopt(M_ARENA_MAX, holdfast::kHeapsMax);
-  // A backup must not slow down what it protects. Hosts inherit it.
-  holdfast::StepBack();
   mallopt(M_MMAP_THRESHOLD, holdfast::kOwnMappingMinBytes);
   mallopt(M_TRIM_THRESHOLD, holdfast::kFreeHeapMaxBytes);
+  // A backup must not slow down what it protects. Hosts inherit it.
+  holdfast::StepBack();
   return holdfast::RunServiceProgram(
       {.name = "holdfast-agent", .usage = holdfast::kUsage, .serve = holdfast::Serve}, argc, argv);
 }

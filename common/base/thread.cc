@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -12,7 +13,6 @@ namespace holdfast {
 namespace {
 
 constexpr size_t kNameBytesMax = 15;  // the kernel's limit
-constexpr int kNiceMax = 19;          // the same
 
 }  // namespace
 
@@ -41,8 +41,8 @@ void Thread::Join() {
 }
 
 void StepBack() {
-  // On Linux that is of the thread, and always allowed.
-  setpriority(PRIO_PROCESS, 0, kNiceMax);
+  // On Linux that is of the thread; to be nicer is always allowed.
+  setpriority(PRIO_PROCESS, 0, std::max(getpriority(PRIO_PROCESS, 0), kBackgroundNice));
 }
 
 }  // namespace holdfast

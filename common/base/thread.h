@@ -38,8 +38,10 @@ class Thread {
 };
 
 // Lets others go first: from now on the calling thread, and the threads and processes that it
-// starts, get a processor mostly when nothing else wants it (the highest nice value, with which
-// Linux still gives them a hundredth of it). Can't be undone.
+// starts, have a nice value of kBackgroundNice, if theirs is not higher already. Where a processor
+// is wanted by one of them and one other, Linux gives them a tenth of it: enough to get their work
+// done however long that lasts. Can't be undone.
+inline constexpr int kBackgroundNice = 10;
 void StepBack();
 
 }  // namespace holdfast

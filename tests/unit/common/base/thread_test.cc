@@ -61,8 +61,8 @@ TEST(ThreadTest, SteppingBackIsInheritedAndLeavesOthersAlone) {
     const Thread other("other", [&] { nice_of_its_thread = getpriority(PRIO_PROCESS, 0); });
   });
   thread.Join();
-  EXPECT_EQ(nice_there, 19);
-  EXPECT_EQ(nice_of_its_thread, 19);
+  EXPECT_EQ(nice_there, kBackgroundNice);
+  EXPECT_EQ(nice_of_its_thread, kBackgroundNice);
   EXPECT_EQ(getpriority(PRIO_PROCESS, 0), nice_here);
 }
 
