@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,7 +21,9 @@
 #include "common/base/clock.h"
 #include "common/base/mutex.h"
 #include "common/base/random.h"
+#include "common/base/status.h"
 #include "common/base/status_macros.h"
+#include "common/base/version.h"
 #include "common/io/fd.h"
 #include "common/io/path.h"
 #include "common/storage/directory_url.h"
@@ -78,26 +81,49 @@ struct Host {
   UniqueFd control;
 };
 
-// The file of the program, wherever its name leads to by now.
-absl::StatusOr<UniqueFd> OpenHostProgram() {
+struct Program {
+  std::string path;  // for messages
+  UniqueFd file;     // what lay there, wherever its name leads to by now
+};
+
+absl::StatusOr<Program> OpenHostProgram() {
   std::array<char, PATH_MAX> self;
   const ssize_t length = readlink("/proc/self/exe", self.data(), self.size());
-  if (length < 0) return StatusFromErrno(errno, "find the program");
+  if (length < 0) return StatusFromErrno(errno, "find the program itself by /proc/self/exe");
   const absl::string_view self_path(self.data(), static_cast<size_t>(length));
-  const std::string path = absl::StrCat(FolderOf(self_path), "/", host::kProgramName);
-  UniqueFd file(open(path.c_str(), O_PATH | O_CLOEXEC));
-  if (!file.is_valid()) return StatusFromErrno(errno, absl::StrCat("find ", path));
-  return file;
+  Program program;
+  program.path = absl::StrCat(FolderOf(self_path), "/", host::kProgramName);
+  const UniqueFd file(open(program.path.c_str(), O_PATH | O_CLOEXEC));
+  if (!file.is_valid()) return StatusFromErrno(errno, absl::StrCat("find ", program.path));
+  struct stat info;
+  if (fstat(file.get(), &info) != 0) return StatusFromErrno(errno, program.path);
+  if (!S_ISREG(info.st_mode) || faccessat(AT_FDCWD, program.path.c_str(), X_OK, AT_EACCESS) != 0) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        program.path,
+        ", which works on directories, can't be run: install it anew beside this one"));
+  }
+  // Never the number that the control socket gets there.
+  program.file = UniqueFd(fcntl(file.get(), F_DUPFD_CLOEXEC, host::kControlFd + 1));
+  if (!program.file.is_valid()) return StatusFromErrno(errno, program.path);
+  return program;
 }
 
-const absl::StatusOr<UniqueFd>& HostProgram() {
-  static const absl::StatusOr<UniqueFd>& program = *new absl::StatusOr<UniqueFd>(OpenHostProgram());
+const absl::StatusOr<Program>& HostProgram() {
+  static const absl::StatusOr<Program>& program = *new absl::StatusOr<Program>(OpenHostProgram());
   return program;
+}
+
+// What it means that a host has said nothing of its place.
+absl::Status ExplainEnd(const absl::Status& status) {
+  if (!absl::IsUnavailable(status)) return status;
+  return Annotate(status, absl::StrCat(HostProgram()->path,
+                                       " does not work; if it is not of this "
+                                       "version, install it anew"));
 }
 
 absl::StatusOr<Host> StartHost(const char* job, std::string directory) {
   StuckHosts::Instance().Reap();
-  const absl::StatusOr<UniqueFd>& program = HostProgram();
+  const absl::StatusOr<Program>& program = HostProgram();
   HOLDFAST_RETURN_IF_ERROR(program.status());
   HOLDFAST_ASSIGN_OR_RETURN(auto sockets, host::MakeSocketPair());
   Host host;
@@ -106,13 +132,14 @@ absl::StatusOr<Host> StartHost(const char* job, std::string directory) {
   posix_spawn_file_actions_init(&actions);
   // Also where it has that number: it is not to be closed by the exec.
   posix_spawn_file_actions_adddup2(&actions, sockets.second.get(), host::kControlFd);
-  const std::string path = absl::StrCat("/proc/self/fd/", program->get());
+  const std::string path = absl::StrCat("/proc/self/fd/", program->file.get());
   std::string name = host::kProgramName;
   std::string argument = job;
-  char* const argv[] = {name.data(), argument.data(), directory.data(), nullptr};
+  std::string version(Version());
+  char* const argv[] = {name.data(), argument.data(), directory.data(), version.data(), nullptr};
   const int error = posix_spawn(&host.pid, path.c_str(), &actions, nullptr, argv, environ);
   posix_spawn_file_actions_destroy(&actions);
-  if (error != 0) return StatusFromErrno(error, "start a process for a destination");
+  if (error != 0) return StatusFromErrno(error, absl::StrCat("start ", program->path));
   return host;
 }
 
@@ -125,13 +152,11 @@ absl::StatusOr<std::unique_ptr<BlobStore>> OpenBlobStoreInHost(absl::string_view
   if (!directory.ok()) return OpenBlobStore(url, patience.cancellation);
   HOLDFAST_ASSIGN_OR_RETURN(const std::string canonical, CanonicalBlobStoreUrl(url));
   HOLDFAST_ASSIGN_OR_RETURN(Host host, StartHost(host::kServeArgument, *directory));
-  HOLDFAST_ASSIGN_OR_RETURN(
-      std::unique_ptr<HostedBlobStore> store,
-      HostedBlobStore::Connect(std::move(host.control),
-                               {.url = canonical,
-                                .patience = patience,
-                                .on_closed = [pid = host.pid] { AwaitEnd(pid); }}));
-  return std::make_unique<RetryingBlobStore>(std::move(store), RetryingBlobStore::Options{},
+  absl::StatusOr<std::unique_ptr<HostedBlobStore>> store = HostedBlobStore::Connect(
+      std::move(host.control),
+      {.url = canonical, .patience = patience, .on_closed = [pid = host.pid] { AwaitEnd(pid); }});
+  if (!store.ok()) return ExplainEnd(store.status());
+  return std::make_unique<RetryingBlobStore>(*std::move(store), RetryingBlobStore::Options{},
                                              SystemClock(), SystemRandom());
 }
 
@@ -146,7 +171,7 @@ absl::StatusOr<bool> MakeBlobStoreFolderInHost(absl::string_view url,
   control.Close();
   AwaitEnd(host.pid);
   if (absl::IsCancelled(message.status())) return message.status();
-  HOLDFAST_RETURN_IF_ERROR(message.status(), canonical);
+  HOLDFAST_RETURN_IF_ERROR(ExplainEnd(message.status()), canonical);
   host::Reader reader(message->fields);
   if (message->kind == host::Kind::kStatus) return reader.Status();
   if (message->kind != host::Kind::kInfo) return host::UnexpectedMessage(message->kind);

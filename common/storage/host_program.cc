@@ -5,16 +5,19 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "common/base/exit_code.h"
 #include "common/base/process.h"
 #include "common/base/status_macros.h"
+#include "common/base/version.h"
 #include "common/io/fd.h"
 #include "common/storage/blob_store_host.h"
 #include "common/storage/host_protocol.h"
@@ -46,8 +49,15 @@ void ServeMakeFolder(host::Channel control, const std::string& directory) {
 }  // namespace
 
 int RunHostProgram(int argc, const char* const* argv) {
-  const absl::string_view job = argc == 3 ? argv[1] : "";
-  if (job != host::kServeArgument && job != host::kMakeFolderArgument) return kExitUsage;
+  const absl::string_view job = argc == 4 ? argv[1] : "";
+  if (job != host::kServeArgument && job != host::kMakeFolderArgument) {
+    std::fputs(absl::StrCat(host::kProgramName, " ", Version(),
+                            ": works on directories for holdfast and holdfast-agent, which start "
+                            "it\n")
+                   .c_str(),
+               stderr);
+    return kExitUsage;
+  }
   // What the other end has open is none of its business, and would outlive that.
   close_range(host::kControlFd + 1, ~0U, 0);
   UniqueFd control(fcntl(host::kControlFd, F_DUPFD_CLOEXEC, host::kControlFd + 1));
@@ -58,6 +68,15 @@ int RunHostProgram(int argc, const char* const* argv) {
   // Signals that end a service reach the whole group: the other end then ends what is under way in
   // order, and this with it.
   for (const int number : {SIGTERM, SIGINT, SIGHUP}) std::signal(number, SIG_IGN);
+  if (argv[3] != Version()) {
+    // Where that fails there is nobody to tell.
+    static_cast<void>(host::Channel(std::move(control))
+                          .SendStatus(absl::FailedPreconditionError(
+                              absl::StrCat(host::kProgramName, " is of version ", Version(),
+                                           ", and what has started it of version ", argv[3],
+                                           ": install both together, and start the agent again"))));
+    return kExitRefused;
+  }
   const std::string directory = argv[2];
   if (job == host::kMakeFolderArgument) {
     ServeMakeFolder(host::Channel(std::move(control)), directory);

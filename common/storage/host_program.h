@@ -5,8 +5,8 @@ namespace holdfast {
 
 namespace host {
 
-// How the program is started: with one of these, and a directory. Its control socket is this
-// descriptor.
+// How the program is started: with one of these, a directory, and the version of what starts it.
+// Its control socket is this descriptor.
 inline constexpr char kProgramName[] = "holdfast-host";
 inline constexpr char kServeArgument[] = "--host-destination";
 inline constexpr char kMakeFolderArgument[] = "--make-destination";
@@ -15,7 +15,8 @@ inline constexpr int kControlFd = 3;
 }  // namespace host
 
 // All that holdfast-host does: it works on one directory for the program that has started it
-// (host_process.h), until that closes the control socket. Returns the exit code.
+// (host_process.h), until that closes the control socket. It refuses one of another version, which
+// may mean other things by what it says. Returns the exit code.
 //
 // A program of its own, for each run and many commands start one: it has neither the code nor the
 // libraries of the others, and so begins in a millisecond or two where those need many.

@@ -14,8 +14,8 @@
 #include "common/base/cancellation.h"
 #include "common/io/fd.h"
 
-// How a HostedBlobStore and its host talk. Both ends are one program, so nothing here has a
-// version.
+// How a HostedBlobStore and its host talk. Both ends are of one version of Holdfast (a host refuses
+// another), so nothing here has a version of its own.
 //
 // There is a control socket, and over it the store sends the host a socket and some shared memory
 // for each channel. A channel carries one call at a time:

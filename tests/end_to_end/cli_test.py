@@ -1,7 +1,9 @@
 """What the command line says where something is in its way: told in its own words, and with what to do."""
 
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import unittest
 
@@ -98,6 +100,40 @@ class CommandLineTest(unittest.TestCase):
                 export.stdout.close()
                 self.assertEqual(export.stderr.read(), b"")
                 self.assertEqual(export.wait(harness.DEADLINE_SECONDS), 141)
+
+    def test_names_the_program_for_directories_where_that_does_not_work(self):
+        with harness.Instance() as instance:
+            programs = instance.root / "programs"
+            programs.mkdir()
+            shutil.copy(harness.HOLDFAST_PROGRAM, programs / "holdfast")
+            host = programs / "holdfast-host"
+
+            def check():
+                result = instance.run(programs / "holdfast", "--config", instance.config, "check")
+                self.assertIn(str(host), result.stderr)
+                return result
+
+            self.assertEqual(check().exit_code, harness.EXIT_NOT_FOUND)
+            shutil.copy(harness.HOST_PROGRAM, host)
+            host.chmod(0o644)
+            self.assertIn("install it anew", check().stderr)
+            host.unlink()
+            host.symlink_to("/bin/true")
+            self.assertIn("install it anew", check().stderr)
+
+    def test_the_program_for_directories_refuses_another_version(self):
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            host = subprocess.run(
+                ["sh", "-c", f'exec "$0" "$@" 3<&{theirs.fileno()}', harness.HOST_PROGRAM,
+                 "--host-destination", "/", "0.0.9"], pass_fds=[theirs.fileno()], check=False)
+            theirs.close()
+            said = ours.recv(4096)
+        self.assertEqual(host.returncode, harness.EXIT_REFUSED)
+        self.assertIn(b"started it of version 0.0.9: install both together", said)
+        alone = subprocess.run([harness.HOST_PROGRAM], capture_output=True, check=False)
+        self.assertEqual(alone.returncode, harness.EXIT_USAGE)
+        self.assertIn(b"which start it", alone.stderr)
 
     def test_the_services_end_as_the_command_line_does_for_the_same_fault(self):
         with harness.Instance() as instance:

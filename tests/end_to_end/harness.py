@@ -28,6 +28,7 @@ BUILD_DIR = pathlib.Path(os.environ.get("HOLDFAST_BUILD_DIR", REPOSITORY_ROOT / 
 STORE_PROGRAM = BUILD_DIR / "store-service" / "holdfast-store"
 AGENT_PROGRAM = BUILD_DIR / "backup-agent" / "holdfast-agent"
 HOLDFAST_PROGRAM = BUILD_DIR / "backup-agent" / "holdfast"
+HOST_PROGRAM = BUILD_DIR / "backup-agent" / "holdfast-host"
 
 # The exit codes that backup-agent/cli/README.md documents.
 EXIT_OK, EXIT_OTHER, EXIT_USAGE, EXIT_NOT_FOUND = 0, 1, 2, 3
