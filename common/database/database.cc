@@ -199,7 +199,9 @@ absl::StatusOr<std::unique_ptr<OpenedDatabase>> OpenDatabase(
     rocksdb::Env* env, const std::string& path, OpenMode mode, const DatabaseLimits& limits,
     std::shared_ptr<rocksdb::EventListener> listener) {
   rocksdb::DBOptions options = MakeDatabaseOptions(env, limits);
-  const rocksdb::ColumnFamilyOptions family_options = MakeColumnFamilyOptions(limits);
+  rocksdb::ColumnFamilyOptions family_options = MakeColumnFamilyOptions(limits);
+  // What was restored is proven as it is; whoever serves it may compact it.
+  family_options.disable_auto_compactions = mode == OpenMode::kRestore;
   const std::vector<rocksdb::ColumnFamilyDescriptor> families = {
       {rocksdb::kDefaultColumnFamilyName, family_options}, {kDocumentsFamily, family_options}};
   if (listener != nullptr) options.listeners.push_back(std::move(listener));
