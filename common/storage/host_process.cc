@@ -113,9 +113,9 @@ const absl::StatusOr<Program>& HostProgram() {
   return program;
 }
 
-// What it means that a host has said nothing of its place.
+// What it means that a host has ended before it said anything of its place.
 absl::Status ExplainEnd(const absl::Status& status) {
-  if (!absl::IsUnavailable(status)) return status;
+  if (!host::IsOtherEndGone(status)) return status;
   return Annotate(status, absl::StrCat(HostProgram()->path,
                                        " does not work; if it is not of this "
                                        "version, install it anew"));

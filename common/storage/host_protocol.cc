@@ -32,8 +32,12 @@ using HostEndFds = std::array<int, 2>;
 // a machine that was suspended gives nobody up for that.
 constexpr absl::Duration kWaitPart = absl::Milliseconds(100);
 
+constexpr absl::string_view kOtherEndIsGonePayload = "holdfast/other-end-is-gone";
+
 absl::Status OtherEndIsGone() {
-  return absl::UnavailableError("the process at the other end has ended");
+  absl::Status status = absl::UnavailableError("the process at the other end has ended");
+  status.SetPayload(kOtherEndIsGonePayload, absl::Cord());
+  return status;
 }
 
 }  // namespace
@@ -314,6 +318,10 @@ absl::StatusOr<std::pair<UniqueFd, UniqueFd>> MakeSocketPair() {
     return StatusFromErrno(errno, "make a socket");
   }
   return std::make_pair(UniqueFd(fds[0]), UniqueFd(fds[1]));
+}
+
+bool IsOtherEndGone(const absl::Status& status) {
+  return status.GetPayload(kOtherEndIsGonePayload).has_value();
 }
 
 absl::Status UnexpectedMessage(Kind kind) {

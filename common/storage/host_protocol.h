@@ -195,6 +195,10 @@ absl::StatusOr<std::pair<Channel, HostEnd>> MakeChannel(const Patience& patience
 // Two ends that are connected.
 absl::StatusOr<std::pair<UniqueFd, UniqueFd>> MakeSocketPair();
 
+// Whether that is the error of a channel whose other end is gone, and not one that the other end
+// told.
+bool IsOtherEndGone(const absl::Status& status);
+
 // INTERNAL: the other end said something that makes no sense here.
 absl::Status UnexpectedMessage(Kind kind);
 

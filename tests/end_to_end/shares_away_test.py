@@ -68,6 +68,10 @@ class AwayTest(share_case.ShareCase):
         self.mount.process.kill()
         self.assert_backup_failed(trigger.outcome())
         self.fail_to_back_up("has ended", "mount it again")
+        checked = self.instance.holdfast("check", "--from", "share",
+                                         expect=harness.EXIT_UNREACHABLE)
+        self.assertIn("mount it again", checked.stderr)
+        self.assertNotIn("holdfast-host", checked.stderr, "it is the share that is gone")
         self.come_back()
 
     def test_its_server_is_killed_in_the_middle_of_a_run(self):
