@@ -49,6 +49,12 @@ def timed(*command, **kwargs):
     return time.monotonic() - start
 
 
+def put_instances_into(folder):
+    """What is made for a while, as harness.Instance, is below `folder` from now on."""
+    os.environ["TMPDIR"] = str(folder)
+    tempfile.tempdir = None
+
+
 def bench(*arguments):
     return json.loads(run(BENCH_PROGRAM, *arguments))
 
@@ -97,8 +103,8 @@ class Samples:
 class Table:
     """The rows that are shown: work, what was measured, the target, whether it is reached."""
 
-    def __init__(self):
-        self.rows = []
+    def __init__(self, rows=()):
+        self.rows = list(rows)
 
     def at_least(self, number, work, what, ratio, target):
         self._add(number, work, what, ratio, f"≥ {target}", ratio >= target)
@@ -234,8 +240,7 @@ def measure_backups(options, medium, folder):
     """First, unchanged and changed backups, restores and checks of one store, of all tools."""
     samples = Samples()
     documents = options.mebibytes * 2**20 // DOCUMENT_BYTES
-    os.environ["TMPDIR"] = str(folder)
-    tempfile.tempdir = None
+    put_instances_into(folder)
     with harness.Instance() as instance:
         instance.start_store()
         store = f"unix:{instance.store_socket}"
@@ -387,8 +392,7 @@ def etcd_serving(folder):
 def measure_store(options, folder):
     """Puts and gets of both stores, and what encryption at rest costs ours."""
     samples = Samples()
-    os.environ["TMPDIR"] = str(folder)
-    tempfile.tempdir = None
+    put_instances_into(folder)
     keys = options.keys
     common = ["--documents", keys, "--size", 1024]
     load = [*common, "--clients", 64, "--seconds", options.seconds]
@@ -422,8 +426,7 @@ def measure_writes_during_backups(options, folder, other_folder):
     """What a backup costs those who write: with the destination on another medium, as it should
     be, and on the one that the store is on."""
     samples = Samples()
-    os.environ["TMPDIR"] = str(folder)
-    tempfile.tempdir = None
+    put_instances_into(folder)
     for place, destination in (("elsewhere", other_folder / "backups"), ("same disk", None)):
         instance = harness.Instance()
         instance.destination = destination or instance.destination
@@ -533,8 +536,7 @@ class HostWatch:
 def measure_many_files(options, folder):
     """What a run costs that has next to nothing to send, but many files to look at."""
     samples = Samples()
-    os.environ["TMPDIR"] = str(folder)
-    tempfile.tempdir = None
+    put_instances_into(folder)
     with harness.Instance() as instance:
         instance.start_store()
         store = f"unix:{instance.store_socket}"
@@ -667,7 +669,7 @@ def keep_results(options, group, table, samples):
     results[group] = {
         "date": time.strftime("%Y-%m-%d"), "machine": describe_machine(),
         "mebibytes": options.mebibytes, "repetitions": options.repetitions, "rows": table.rows,
-        "table": table.to_markdown(), "figures": samples.values}
+        "figures": samples.values}
     path.write_text(json.dumps(results, indent=1) + "\n")
     (options.output / "RESULTS.md").write_text("# Results\n\nMedians; ratios within one run.\n" +
                                                "".join(render(name, results[name])
@@ -679,7 +681,7 @@ def render(group, result):
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     return (f"\n## {group}\n\n{result['date']}, {machine['cores']} cores of {machine['cpu']}, "
             f"{machine['memory_gib']} GiB, Linux {machine['kernel']}; {versions}. "
-            f"{result['repetitions']} repetitions.\n\n{result['table']}")
+            f"{result['repetitions']} repetitions.\n\n{Table(result['rows']).to_markdown()}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@
 //   holdfast-bench cipher
 //   holdfast-bench at-rest EMPTY_DIRECTORY
 //   holdfast-bench rocksdb-fill DIRECTORY --documents 1000 --size 4096
-//   holdfast-bench rocksdb-change DIRECTORY --first 0 --documents 10 --size 4096
 //   holdfast-bench rocksdb-backup DIRECTORY BACKUP_DIRECTORY --threads 1
 
 #include <cstdint>
@@ -118,13 +117,6 @@ int Main(int argc, char** argv) {
   add_documents(rocksdb_fill);
   rocksdb_fill.callback([&] {
     status = FillRocksDb(directory, documents, size_bytes);
-    if (status.ok()) absl::PrintF("{\"documents\":%d}\n", documents);
-  });
-  CLI::App& rocksdb_change = *app.add_subcommand("rocksdb-change", "change documents in it");
-  rocksdb_change.add_option("directory", directory)->required();
-  add_documents(rocksdb_change);
-  rocksdb_change.callback([&] {
-    status = ChangeRocksDb(directory, first, documents, size_bytes);
     if (status.ok()) absl::PrintF("{\"documents\":%d}\n", documents);
   });
   CLI::App& rocksdb_backup = *app.add_subcommand("rocksdb-backup", "back it up by BackupEngine");

@@ -27,18 +27,6 @@ absl::Status OpenRocksDb(const std::string& directory, std::unique_ptr<rocksdb::
   return ToAbsl(status);
 }
 
-absl::Status Put(rocksdb::DB& db, uint64_t first, uint64_t count, size_t size_bytes,
-                 uint64_t content_of) {
-  rocksdb::WriteOptions options;
-  options.disableWAL = false;
-  for (uint64_t number = first; number < first + count; ++number) {
-    const rocksdb::Status status =
-        db.Put(options, MakeDocumentId(number), MakeDocument(number + content_of, size_bytes));
-    if (!status.ok()) return ToAbsl(status);
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 double MeasureCipher(absl::Duration duration) {
@@ -58,18 +46,13 @@ double MeasureCipher(absl::Duration duration) {
 
 absl::Status FillRocksDb(const std::string& directory, uint64_t count, size_t size_bytes) {
   std::unique_ptr<rocksdb::DB> db;
-  absl::Status status = OpenRocksDb(directory, db);
-  status.Update(status.ok() ? Put(*db, 0, count, size_bytes, 0) : status);
-  if (!status.ok()) return status;
+  if (absl::Status status = OpenRocksDb(directory, db); !status.ok()) return status;
+  for (uint64_t number = 0; number < count; ++number) {
+    const rocksdb::Status status =
+        db->Put(rocksdb::WriteOptions(), MakeDocumentId(number), MakeDocument(number, size_bytes));
+    if (!status.ok()) return ToAbsl(status);
+  }
   return ToAbsl(db->Flush(rocksdb::FlushOptions()));
-}
-
-absl::Status ChangeRocksDb(const std::string& directory, uint64_t first, uint64_t count,
-                           size_t size_bytes) {
-  std::unique_ptr<rocksdb::DB> db;
-  absl::Status status = OpenRocksDb(directory, db);
-  status.Update(status.ok() ? Put(*db, first, count, size_bytes, 1'000'000'000) : status);
-  return status;
 }
 
 absl::Status BackUpRocksDb(const std::string& directory, const std::string& backup_directory,

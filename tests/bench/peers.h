@@ -15,10 +15,6 @@ double MeasureCipher(absl::Duration duration);
 // Makes a plain RocksDB with documents as Fill writes them; closes it with all in table files.
 absl::Status FillRocksDb(const std::string& directory, uint64_t count, size_t size_bytes);
 
-// Writes a few documents to it, as a working store would between two backups.
-absl::Status ChangeRocksDb(const std::string& directory, uint64_t first, uint64_t count,
-                           size_t size_bytes);
-
 // Backs that up with RocksDB's BackupEngine: synced, tables shared between backups, as it comes but
 // for the number of threads. Returns how long the backup took, without opening the database.
 absl::Status BackUpRocksDb(const std::string& directory, const std::string& backup_directory,
